@@ -23,7 +23,7 @@ lint:
 # Write the files that tests compare: schemas, texts of the program (all, or those of tests that contain FILTER), the tables of the book
 snapshots *FILTER:
     cargo build --locked --profile ci --bin disperse-host
-    for name in cache compile events explain inspect manifest test; do target/ci/disperse-host schema $name > docs/schema/$name.json; done
+    for name in actions cache compile events explain inspect manifest results runs test; do target/ci/disperse-host schema $name > docs/schema/$name.json; done
     INSTA_UPDATE=always cargo test --locked --profile ci --workspace --test it -- {{FILTER}}
     python3 docs/book/manifest.py
 

@@ -45,6 +45,7 @@ mod preview3;
 mod programs;
 mod projects;
 mod quorum;
+mod reading;
 mod reports;
 mod resume;
 mod scratch;

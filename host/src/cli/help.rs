@@ -54,7 +54,7 @@ const RUNNING: &[u8] = &[
 /// The exit codes of the other commands.
 const SHORT: &[u8] = &[exit::DONE, exit::USAGE, exit::MACHINE, exit::BUG];
 
-const PAGES: [Page; 14] = [
+const PAGES: [Page; 18] = [
     Page {
         name: "run",
         examples: &[
@@ -164,6 +164,51 @@ const PAGES: [Page; 14] = [
                 "Show why a worker is quarantined",
                 "disperse-host explain worker pool/a",
             ),
+        ],
+        codes: SHORT,
+    },
+    Page {
+        name: "runs",
+        examples: &[
+            ("List the runs of this folder", "disperse-host runs"),
+            ("Show all of the newest one", "disperse-host runs show"),
+            (
+                "Remove the journals of runs that ended more than 30 days ago",
+                "disperse-host runs rm --keep 30d",
+            ),
+        ],
+        codes: SHORT,
+    },
+    Page {
+        name: "results",
+        examples: &[
+            ("Print the results of the newest run", "disperse-host results"),
+            (
+                "Print the errors of the tasks that failed",
+                "disperse-host results --format json | jq -r 'select(.error) | [.task, .error] | @tsv'",
+            ),
+        ],
+        codes: SHORT,
+    },
+    Page {
+        name: "export",
+        examples: &[
+            (
+                "Write the inputs and results to a spreadsheet",
+                "disperse-host export --output results.csv",
+            ),
+            (
+                "Write the actions as JSON Lines",
+                "disperse-host export --table actions --format jsonl",
+            ),
+        ],
+        codes: SHORT,
+    },
+    Page {
+        name: "dead",
+        examples: &[
+            ("List the failed actions of the newest run", "disperse-host dead"),
+            ("Show one of them", "disperse-host dead show 3-1"),
         ],
         codes: SHORT,
     },

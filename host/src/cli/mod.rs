@@ -30,7 +30,9 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum, error::ErrorK
 
 use self::{
     args::{Cli, Command, MapArgs, RunArgs, SchemaName, WorkersCommand},
-    commands::{cache, compile, complete, explain, inspect, man, new, run, simulate, test, trust},
+    commands::{
+        cache, compile, complete, dead, explain, export, inspect, man, new, results, run, runs, simulate, test, trust,
+    },
     console::{Failure, exit, print, to_stdout},
     process::{cannot_start, panics, signals},
 };
@@ -126,6 +128,7 @@ fn command(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Test(args) => (args.quiet, args.verbose) = (quiet, verbose),
         Command::Compile(args) => args.quiet = quiet,
+        Command::Results(args) => args.quiet = quiet,
         _ => {}
     }
     // Signals end the preparations of a run too, such as a build, with one line.
@@ -149,6 +152,10 @@ fn command(cli: Cli) -> Result<u8, Failure> {
             what: WorkersCommand::Add { pool, count, ask },
         } => explain::query_run(&Query::Workers { pool, add: count }, &ask),
         Command::Drain { worker, ask } => explain::query_run(&Query::Drain { worker }, &ask),
+        Command::Runs(args) => runs::runs(&args),
+        Command::Results(args) => results::results(&args),
+        Command::Export(args) => export::export(&args),
+        Command::Dead(args) => dead::dead(&args),
         Command::New(args) => new::new(&args),
         Command::Trust(args) => trust::trust(&args),
         Command::Cache(args) => cache::cache(&args),
@@ -183,6 +190,9 @@ fn command(cli: Cli) -> Result<u8, Failure> {
                 SchemaName::Compile => compile::schema(),
                 SchemaName::Inspect => inspect::schema(),
                 SchemaName::Cache => cache::schema(),
+                SchemaName::Actions => dead::schema(),
+                SchemaName::Results => results::schema(),
+                SchemaName::Runs => runs::schema(),
             };
             print(&format!(
                 "{}\n",
@@ -225,6 +235,9 @@ mod tests {
             ("compile", compile::schema()),
             ("inspect", inspect::schema()),
             ("cache", cache::schema()),
+            ("actions", dead::schema()),
+            ("results", results::schema()),
+            ("runs", runs::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
             let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

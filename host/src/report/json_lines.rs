@@ -194,7 +194,7 @@ impl LineEvent {
         let line = match event {
             RunEvent::Started { run } => Self::Run { id: run.clone() },
             RunEvent::Output { task, action, bytes } => {
-                let (text, base64) = output.map_or((None, None), text_or_base64);
+                let (text, base64) = output.map_or((None, None), |bytes| text_or_base64(bytes));
                 let line = task.zip(lines_a_task).map(|(task, batch)| first_line(task, batch));
                 let action = action.as_ref();
                 Self::Output {
@@ -310,7 +310,7 @@ impl LineEvent {
 }
 
 /// Bytes as text, or as base64 if they are not UTF-8.
-fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
+pub(crate) fn text_or_base64(bytes: &[u8]) -> (Option<String>, Option<String>) {
     use base64::{Engine, engine::general_purpose::STANDARD};
 
     match std::str::from_utf8(bytes) {

@@ -26,7 +26,7 @@ pub(crate) use disperse::words::{
 pub(crate) use figures::unreported;
 pub(crate) use files::{FilesSink, SideFiles};
 pub(crate) use json::JsonSink;
-pub(crate) use json_lines::schema;
+pub(crate) use json_lines::{schema, text_or_base64};
 pub(crate) use lane::Written;
 pub(crate) use text::TextSink;
 pub(crate) use text_format::TextSettings;

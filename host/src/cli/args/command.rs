@@ -10,7 +10,8 @@ use super::{
     explain::{Explain, QueryArgs},
     inspect::InspectArgs,
     new::NewArgs,
-    run::{MapArgs, ResumeArgs, RunArgs},
+    recorded::{DeadArgs, ExportArgs, RecordedRunArgs, ResultsArgs, RunsArgs},
+    run::{MapArgs, RunArgs},
     simulate::SimulateArgs,
     test::{HELP as TEST_HELP, TestArgs},
     trust::{HELP as TRUST_HELP, TrustArgs},
@@ -48,7 +49,7 @@ pub(crate) enum Command {
     /// Run an operation: its tasks submit actions to workers
     Run(RunArgs),
     /// Go on with a run that was killed or stopped, from its journal
-    Resume(ResumeArgs),
+    Resume(RecordedRunArgs),
     /// Call a worker for each line of the input, without an operation
     Map(MapArgs),
     /// Test an operation with scripted workers, virtual time and golden logs
@@ -95,6 +96,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         ask: QueryArgs,
     },
+    /// List the runs that have a journal here, show one, or remove their journals
+    Runs(RunsArgs),
+    /// Print the results that a run has so far, from its journal
+    Results(ResultsArgs),
+    /// Export results or actions of a run from its journal, as CSV or JSON Lines
+    Export(ExportArgs),
+    /// List the actions of a run that failed, from its journal
+    Dead(DeadArgs),
     /// Put a worker of a run back into service, with a clean record
     Readmit {
         /// The worker's name: `pool/worker`, or the part after the `/`
@@ -116,7 +125,8 @@ pub(crate) enum Command {
     },
     /// Print the JSON schema of disperse.toml or of a command's JSON output
     ///
-    /// `manifest` describes disperse.toml, `events` the JSON lines of `run` and `map`, each other one those of its command.
+    /// `manifest` describes disperse.toml, `events` the JSON lines of `run` and `map`, `actions` those of `dead`, each other one
+    /// those of its command. The lines of `export` are those of `results` and `dead`.
     Schema {
         /// The schema to print
         name: SchemaName,
@@ -148,6 +158,7 @@ pub(crate) enum WorkersCommand {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum SchemaName {
+    Actions,
     Events,
     Manifest,
     Explain,
@@ -155,4 +166,6 @@ pub(crate) enum SchemaName {
     Compile,
     Inspect,
     Cache,
+    Results,
+    Runs,
 }

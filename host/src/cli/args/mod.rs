@@ -8,6 +8,7 @@ mod explain;
 mod inspect;
 mod new;
 mod project;
+mod recorded;
 mod run;
 mod simulate;
 mod test;
@@ -22,7 +23,11 @@ pub(crate) use self::{
     inspect::InspectArgs,
     new::{Kind, Lang, NewArgs},
     project::ManifestFlags,
-    run::{MapArgs, OnError, ResumeArgs, RunArgs},
+    recorded::{
+        DeadArgs, DeadCommand, ExportArgs, FileFormat, Keep, RecordedRunArgs, RemoveArgs, ResultsArgs, RunsArgs,
+        RunsCommand, Table,
+    },
+    run::{MapArgs, OnError, RunArgs},
     simulate::{SimulateArgs, policy_id},
     test::TestArgs,
     trust::TrustArgs,

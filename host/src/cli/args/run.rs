@@ -44,13 +44,6 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ResumeArgs {
-    /// The run: its name, the beginning or end of it, or the file of its journal [default: the newest run]
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) run: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct MapArgs {
     /// A worker: a .wasm file, a disperse.toml or a folder [default: .]
     ///

@@ -25,7 +25,7 @@ const FILES: [(&str, &str); 5] = [
     ),
     (
         ".disperse",
-        "In a folder with a disperse.toml: the sockets of runs that were started there, and their records for `explain`.",
+        "In a folder with a disperse.toml: the sockets and journals of runs that were started there, and their records for `explain`.",
     ),
     (
         "$XDG_STATE_HOME/disperse/runs, $HOME/.local/state/disperse/runs",

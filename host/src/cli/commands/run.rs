@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{
     cli::{
-        args::{Cli, Command, MapArgs, ResumeArgs, RunArgs},
+        args::{Cli, Command, MapArgs, RecordedRunArgs, RunArgs},
         console::{Failure, exit, print_stderr},
         plan::{for_map, for_run},
         process::{runtime, signals, with_hint},
@@ -40,7 +40,12 @@ fn wanted(args: &RunArgs) -> Option<Wanted<'_>> {
 }
 
 /// Goes on with a run that has a journal: by its own command line.
-pub(crate) fn resume(args: &ResumeArgs, quiet: bool, verbose: u8, stopped: &signals::Stopped) -> Result<u8, Failure> {
+pub(crate) fn resume(
+    args: &RecordedRunArgs,
+    quiet: bool,
+    verbose: u8,
+    stopped: &signals::Stopped,
+) -> Result<u8, Failure> {
     let path = recording::find(args.run.as_deref())?;
     let Some(mut resumed) = Resumed::open(&path)? else {
         return Ok(exit::DONE);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    cli::console::Failure,
+    cli::{console::Failure, tools::shell_word},
     control::{Folder, JOURNAL, RunId},
 };
 
@@ -18,12 +18,7 @@ pub(crate) fn find(name: Option<&str>) -> Result<PathBuf, Failure> {
     if let Some(path) = name.map(Path::new).filter(|path| path.is_file()) {
         return Ok(path.to_owned());
     }
-    let unreadable = |error| Failure::machine("cannot read the folder of runs", &error);
-    let folder = Folder::find().map_err(unreadable)?;
-    let journals = match &folder {
-        Some(folder) => journals(folder.path()).map_err(unreadable)?,
-        None => Vec::new(),
-    };
+    let journals = all()?;
     let fits = |id: &RunId| name.is_none_or(|name| id.is_meant_by(name));
     let mut fitting = journals.iter().filter(|(id, _)| fits(id));
     let (Some((_, path)), others) = (fitting.next(), fitting.count()) else {
@@ -44,6 +39,33 @@ pub(crate) fn find(name: Option<&str>) -> Result<PathBuf, Failure> {
         );
     }
     Ok(path.clone())
+}
+
+/// The command that resumes a run: by its name if [`find`] finds that, else by the file of its journal.
+pub(crate) fn resume_command(id: &RunId, journal: &Path) -> String {
+    let place = journal.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let is_found = Folder::find()
+        .ok()
+        .flatten()
+        .is_some_and(|folder| Some(folder.path()) == place);
+    let name = if is_found {
+        id.to_string()
+    } else {
+        shell_word(&journal.display().to_string())
+    };
+    format!("disperse-host resume {name}")
+}
+
+/// The journals of the runs that were started here, the newest first.
+///
+/// # Errors
+/// The folder of runs cannot be read.
+pub(super) fn all() -> Result<Vec<(RunId, PathBuf)>, Failure> {
+    let unreadable = |error| Failure::machine("cannot read the folder of runs", &error);
+    match Folder::find().map_err(unreadable)? {
+        Some(folder) => journals(folder.path()).map_err(unreadable),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The journals in a folder, the newest first.

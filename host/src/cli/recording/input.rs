@@ -115,6 +115,11 @@ const FINISHED: &str = "input";
 /// The ending of the copy of an input whose end was not read.
 const UNFINISHED: &str = "input-part";
 
+/// The files that may hold the copy of a journal's input.
+pub(super) fn copies(journal: &Path) -> [PathBuf; 2] {
+    [FINISHED, UNFINISHED].map(|ending| companion(journal, ending))
+}
+
 /// What follows the copy of an input whose end was not read: an operation that needs no more of it can be resumed.
 struct BrokenOff;
 

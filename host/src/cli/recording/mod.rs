@@ -4,6 +4,8 @@ mod begin;
 mod earlier;
 mod find;
 mod input;
+mod recorded_run;
+mod started;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,35 +14,22 @@ use std::{
 
 use disperse::assembly::Recording;
 use disperse_engine::driver::Clock;
-use disperse_journal::{JournalError, JournalHandle, OpenJournal, Status};
+use disperse_journal::{JournalHandle, OpenJournal, Status};
 use disperse_protocol::wall_clock::unix_ms;
-use serde::{Deserialize, Serialize};
 
+use self::started::Started;
 pub(crate) use self::{
     begin::{Wanted, begin},
-    find::find,
+    find::{find, resume_command},
+    recorded_run::{RecordedRun, RecordedStatus, RunState, unusable},
 };
 use crate::{
-    cli::{
-        console::{Failure, print_stderr},
-        tools::shell_word,
-    },
+    cli::console::{Failure, print_stderr},
     control::{Folder, RunId},
     digest::Digest,
     inbox::RunSummary,
     run::{Plan, RunError},
 };
-
-/// How a run was started, as its journal has it.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Started {
-    /// The working folder.
-    folder: PathBuf,
-    /// The command line, without the program.
-    arguments: Vec<String>,
-    input: input::Recorded,
-}
 
 /// The operation of a run that is recorded.
 pub(crate) struct RecordedOperation {
@@ -100,10 +89,7 @@ impl Resumed {
 
     /// The command line, as a shell takes it.
     pub(crate) fn command_line(&self) -> String {
-        let words = self.arguments().iter().map(|word| shell_word(word));
-        let words: Vec<String> = words.collect();
-        let folder = shell_word(&self.started.folder.display().to_string());
-        format!("cd {folder} && disperse-host {}", words.join(" "))
+        self.started.command_line()
     }
 
     /// Goes to the folder in which the run was started.
@@ -195,28 +181,8 @@ impl Recorder {
                 .hint("what was recorded before can be resumed")
         })?;
         if is_resumable && !quiet {
-            let place = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let is_found = Folder::find()
-                .ok()
-                .flatten()
-                .is_some_and(|folder| Some(folder.path()) == place);
-            let name = if is_found {
-                self.id.to_string()
-            } else {
-                format!("'{}'", self.path.display())
-            };
-            print_stderr(&format!("go on with: disperse-host resume {name}"));
+            print_stderr(&format!("go on with: {}", resume_command(&self.id, &self.path)));
         }
         Ok(())
-    }
-}
-
-/// A journal that cannot be used.
-fn unusable(error: JournalError) -> Failure {
-    match &error {
-        JournalError::DiskFull { .. } | JournalError::Io { .. } | JournalError::Twice { .. } => {
-            Failure::machine("the journal cannot be used", &error)
-        }
-        _ => Failure::usage(error.to_string()),
     }
 }
