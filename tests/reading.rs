@@ -275,6 +275,26 @@ fn reader_that_closes_the_pipe_is_not_an_error() {
 }
 
 #[test]
+fn names_of_runs_with_a_journal_are_completed() {
+    let project = Project::new(body::ECHO);
+    project.start(&["ask k a"]).end().exits(0);
+    let script = project
+        .folder
+        .file("completions", host(["completions", "bash"]).run().exits(0).out());
+    for command in ["resume", "results", "export", "runs rm"] {
+        let complete = format!(
+            ". {script}; COMP_WORDS=(disperse-host {command} \"\"); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _disperse_host_names; echo ${{COMPREPLY[*]}}"
+        );
+        shell(&format!("bash -c '{complete}'"))
+            .folder(project.folder.root())
+            .run()
+            .exits(0)
+            .prints(&format!("{}\n", project.runs()[0]));
+    }
+}
+
+#[test]
 fn copy_of_an_input_is_removed_with_its_journal() {
     let project = Project::new(body::ECHO);
     host(["run", &wasm("word_count"), "--journal"])

@@ -138,6 +138,8 @@ pub(crate) enum Command {
 pub(crate) enum NameKind {
     /// Names of runs, for `--run`
     Runs,
+    /// Names of runs that have a journal
+    Recorded,
     /// Names of the workers of the newest run
     Workers,
 }

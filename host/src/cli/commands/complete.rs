@@ -3,8 +3,8 @@
 use clap_complete::Shell;
 
 use crate::{
-    cli::args::NameKind,
-    control::{AskError, Folder, Query, State, Status, ask},
+    cli::{args::NameKind, recording::RecordedRun},
+    control::{Folder, Query, State, Status, ask},
     text::plain_line,
 };
 
@@ -35,6 +35,7 @@ _disperse_host_names() {
     case $words[CURRENT-1] in
         --run) what=runs ;;
         readmit | drain | worker) what=workers ;;
+        resume | results | export | rm) what=recorded ;;
     esac
     if [[ $words[CURRENT] == --run=* ]]; then
         what=runs
@@ -66,6 +67,7 @@ _disperse_host_names() {
     case $before in
         --run) what=runs ;;
         readmit | drain | worker) what=workers ;;
+        resume | results | export | rm) what=recorded ;;
     esac
     if [[ -n $what && $last != -* ]]; then
         COMPREPLY=()
@@ -83,26 +85,33 @@ complete -F _disperse_host_names -o nosort -o bashdefault -o default disperse-ho
 const FISH: &str = r#"
 complete -c disperse-host -n "__fish_seen_subcommand_from explain readmit workers drain" -l run -x -a "(disperse-host __complete runs 2>/dev/null)"
 complete -c disperse-host -n "__fish_seen_subcommand_from readmit drain worker" -f -a "(disperse-host __complete workers 2>/dev/null)"
+complete -c disperse-host -n "__fish_seen_subcommand_from resume results export rm" -a "(disperse-host __complete recorded 2>/dev/null)"
 "#;
 
 /// The names, one a line. Empty on any error: a shell cannot show one while it completes a line.
 pub(crate) fn names(what: NameKind) -> String {
-    let mut names = Vec::new();
-    if let Ok(Some(folder)) = Folder::find()
-        && let Ok(runs) = folder.runs()
-    {
-        match what {
-            NameKind::Runs => names.extend(runs.iter().map(|run| run.id.to_string())),
-            NameKind::Workers => {
-                let asked = runs.iter().find(|run| run.state == State::Up).or(runs.first());
-                let response: Option<Result<_, AskError>> = asked.map(|run| ask(&folder, &run.id, &Query::Run));
-                if let Some(Ok(response)) = response
-                    && let Status::Run(run) = response.status
-                {
-                    names.extend(run.names);
-                }
-            }
+    let names = match what {
+        NameKind::Runs => runs().unwrap_or_default(),
+        NameKind::Recorded => {
+            let runs = RecordedRun::all().unwrap_or_default();
+            runs.iter().map(RecordedRun::name).collect()
         }
-    }
+        NameKind::Workers => workers().unwrap_or_default(),
+    };
     names.iter().map(|name| plain_line(name).into_owned() + "\n").collect()
+}
+
+fn runs() -> Option<Vec<String>> {
+    let runs = Folder::find().ok()??.runs().ok()?;
+    Some(runs.iter().map(|run| run.id.to_string()).collect())
+}
+
+fn workers() -> Option<Vec<String>> {
+    let folder = Folder::find().ok()??;
+    let runs = folder.runs().ok()?;
+    let asked = runs.iter().find(|run| run.state == State::Up).or(runs.first())?;
+    match ask(&folder, &asked.id, &Query::Run).ok()?.status {
+        Status::Run(run) => Some(run.names),
+        _ => None,
+    }
 }
