@@ -275,6 +275,35 @@ fn reader_that_closes_the_pipe_is_not_an_error() {
 }
 
 #[test]
+fn explain_reads_the_journal_of_a_killed_run() {
+    let texts = Texts::new("explain_reads_the_journal_of_a_killed_run");
+    let project = Project::new(body::ECHO);
+    project.killed();
+    // With the socket that is left of it, and without.
+    for _ in 0..2 {
+        let text = project.host("explain").exits(0);
+        texts.add("explain", &without_figures(text.out()));
+    }
+    let name = &project.runs()[0];
+    let line = &project
+        .host(&format!("explain --run {name} --format json"))
+        .exits(0)
+        .events()[0];
+    assert_eq!(
+        (&line["type"], &line["status"]),
+        (&"recorded".into(), &"interrupted".into())
+    );
+    assert_eq!((&line["tasks"], &line["tasks_ended"]), (&2.into(), &1.into()));
+    assert_eq!(line["at_ms"], line["run_ms"]);
+    project.host("explain worker worker/1").exits(2).stderr_to(&texts);
+    project
+        .host(&format!("readmit worker/1 --run {name}"))
+        .exits(2)
+        .stderr_to(&texts);
+    texts.match_snapshot();
+}
+
+#[test]
 fn names_of_runs_with_a_journal_are_completed() {
     let project = Project::new(body::ECHO);
     project.start(&["ask k a"]).end().exits(0);

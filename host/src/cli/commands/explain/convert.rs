@@ -8,6 +8,7 @@ use super::{
     sentences::{cause, fate_words, held_line, quota_line, state_words, verdict},
 };
 use crate::{
+    cli::{commands::runs::RunLine, recording::RecordedStatus},
     control::{
         self, ActionState as State, ActionStatus, AttemptStatus, ControlResponse, FailureStatus, Fate, RunStatus,
         Status, WorkerStatus,
@@ -32,6 +33,16 @@ impl Explanation {
                     message: change_words(&change, now_ms),
                 },
             },
+        }
+    }
+
+    /// What the journal of a run has of it.
+    pub(super) fn recorded(run: RunLine) -> Self {
+        Self {
+            run: run.id.clone(),
+            ended: run.status != RecordedStatus::Running,
+            at_ms: run.details.as_ref().map_or(0, |details| details.run_ms),
+            explained: Explained::Recorded(Box::new(run)),
         }
     }
 }

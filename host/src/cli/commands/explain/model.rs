@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::commands::runs::RunLine;
+
 /// A run's response to a query, live or from its record. The line of `--format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Said")]
@@ -27,6 +29,8 @@ pub(super) enum Explained {
     Run(Box<RunExplained>),
     Action(Box<ActionExplained>),
     Worker(Box<WorkerExplained>),
+    /// What the journal has of a run that was killed, or else left no record.
+    Recorded(Box<RunLine>),
     /// The change that `readmit`, `workers` or `drain` made.
     Done {
         message: String,

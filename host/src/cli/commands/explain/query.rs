@@ -1,4 +1,5 @@
-//! `explain`, `readmit`, `workers` and `drain`: queries to a running run, or to the record of an ended one.
+//! `explain`, `readmit`, `workers` and `drain`: queries to a running run, to the record of an ended one, or to the journal of one that
+//! was killed.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -6,9 +7,11 @@ use super::{model::Explanation, text};
 use crate::{
     cli::{
         args::{Explain, QueryArgs},
+        commands::runs,
         console::{Failure, exit, json_line, print, print_stderr},
+        recording::RecordedRun,
     },
-    control::{AskError, Folder, Known, Query, State, ask},
+    control::{AskError, Folder, Known, Query, RunId, State, ask},
     report::Format,
     text::{plain, plain_line},
 };
@@ -36,12 +39,16 @@ pub(crate) fn query_run(query: &Query, args: &QueryArgs) -> Result<u8, Failure> 
     let folder = Folder::find().map_err(unusable)?.ok_or_else(no_runs)?;
     let (runs, foreign) = folder.look().map_err(unusable)?;
     skipped(&foreign);
+    let runs = with_recorded(runs)?;
     let run = match &args.run {
         Some(text) => named(text, &runs)?,
         None => newest(&runs, changes)?,
     };
     if changes && run.state == State::Ended {
         return Err(Failure::usage(format!("the run {} has ended", run.id)).hint(list_runs(&runs)));
+    }
+    if let Some(explanation) = recorded(query, run)? {
+        return shown(&explanation, args.format);
     }
     let response = ask(&folder, &run.id, query).map_err(|error| match error {
         AskError::Problem(problem) => {
@@ -57,13 +64,45 @@ pub(crate) fn query_run(query: &Query, args: &QueryArgs) -> Result<u8, Failure> 
             .hint("the socket has been removed; select an earlier run with `--run`"),
         error => Failure::machine(format!("the run {} cannot be queried", run.id), &error),
     })?;
-    let explanation = Explanation::of(response);
-    let text = match args.format {
-        Format::Json => json_line(&explanation),
-        Format::Text => text::explanation(&explanation),
-    };
-    print(&text)?;
+    shown(&Explanation::of(response), args.format)
+}
+
+fn shown(explanation: &Explanation, format: Format) -> Result<u8, Failure> {
+    print(&match format {
+        Format::Json => json_line(explanation),
+        Format::Text => text::explanation(explanation),
+    })?;
     Ok(exit::DONE)
+}
+
+/// Adds the runs of which only the journal is left.
+fn with_recorded(mut runs: Vec<Known>) -> Result<Vec<Known>, Failure> {
+    for run in RecordedRun::all()? {
+        let id = RunId::parse(&run.name()).filter(|id| runs.iter().all(|known| known.id != *id));
+        runs.extend(id.map(|id| Known {
+            id,
+            state: State::Killed,
+        }));
+    }
+    runs.sort_by(|one, other| other.id.cmp(&one.id));
+    Ok(runs)
+}
+
+/// What the journal has of a run that neither answers nor left a record. None: it may answer, or has no journal.
+fn recorded(query: &Query, run: &Known) -> Result<Option<Explanation>, Failure> {
+    let journal = (run.state == State::Killed).then(|| RecordedRun::find(Some(run.id.as_str())));
+    let Some(Ok(journal)) = journal else {
+        return Ok(None);
+    };
+    if !matches!(query, Query::Run) {
+        return Err(
+            Failure::usage(format!("no process answers for the run {}", run.id)).hint(format!(
+                "its journal is left: see `disperse-host runs show {0}` and `disperse-host dead list {0}`",
+                run.id
+            )),
+        );
+    }
+    Ok(Some(Explanation::recorded(runs::RunLine::detailed(&journal)?)))
 }
 
 /// Warns about files that are named like run records but are neither files nor sockets.
@@ -141,7 +180,6 @@ fn list_runs(runs: &[Known]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::RunId;
 
     fn run(id: &str, state: State) -> Known {
         Known {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::model::{ActionExplained, Explained, Explanation, RunExplained, WorkerExplained};
 use crate::{
+    cli::commands::runs,
     text::{plain, plain_line},
     units::Time,
 };
@@ -18,9 +19,10 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         Explained::Run(run) => explained_run(run, explanation),
         Explained::Action(action) => explained_action(action),
         Explained::Worker(worker) => explained_worker(worker, explanation),
+        Explained::Recorded(run) => runs::details(run),
         Explained::Done { message } => within(message),
     };
-    if explanation.ended && !matches!(explanation.explained, Explained::Run(_)) {
+    if explanation.ended && !matches!(explanation.explained, Explained::Run(_) | Explained::Recorded(_)) {
         let _ = write!(
             text,
             "\nthe run {} has ended; this was its final state",
