@@ -25,7 +25,7 @@ pub(crate) use self::{
 };
 use crate::{
     cli::console::{Failure, print_stderr},
-    control::{Folder, RunId},
+    control::RunId,
     digest::Digest,
     inbox::RunSummary,
     run::{Plan, RunError},
