@@ -8,13 +8,19 @@
 //! and answer, is unknown here, so every bucket is right for whichever moment that was: `span` for windows (`window` for
 //! what reports say about them), `pace` for rates. What is certain costs nothing, what is unknown is held back.
 
+mod checkpoint;
 mod flight;
 mod ledger;
 mod pace;
+mod reservation;
 mod span;
 mod tally;
 mod window;
 
+pub use self::{
+    checkpoint::{BucketCheckpoint, BucketHistory, ReportedState},
+    reservation::{Block, Reservation},
+};
 use self::{flight::Flight, pace::Pace, span::Span, tally::Tally};
 use crate::{
     ids::IdMap,
@@ -73,6 +79,8 @@ pub(crate) struct Bucket {
     tally: Tally,
     /// When the first attempt was dispatched.
     began: Option<Moment>,
+    /// How many times something became known that does not follow from what was spent here.
+    news: u64,
 }
 
 impl Bucket {
@@ -91,6 +99,7 @@ impl Bucket {
             closed: Moment::START,
             tally: Tally::new(),
             began: None,
+            news: 0,
         }
     }
 
@@ -182,13 +191,17 @@ impl Bucket {
         match &mut self.rule {
             Rule::Span(span) => {
                 let said = (report.remaining, report.resets_in);
-                span.report(now, seq, flight, self.flying, said, &mut self.tally)
+                let (before, window) = (span.room(now, self.flying), span.generation());
+                let applied = span.report(now, seq, flight, self.flying, said, &mut self.tally);
+                let is_new = span.generation() != window || span.room(now, self.flying) < before;
+                self.news += u64::from(is_new);
+                applied
             }
             Rule::Pace(pace) => {
                 if flight.is_paced {
                     return false;
                 }
-                pace.lower(now, report.remaining, flight.units);
+                self.news += u64::from(pace.lower(now, report.remaining, flight.units));
                 // What it is about is counted: the next unit is earned from now on, however long the attempt goes on.
                 // Of an attempt that takes several, some may be counted later.
                 if flight.units == 1 {
@@ -204,6 +217,7 @@ impl Bucket {
 
     /// The service said "not before": nothing is spent until then.
     pub(crate) fn close(&mut self, until: Moment) {
+        self.news += u64::from(until > self.closed);
         self.closed = self.closed.max(until);
     }
 
@@ -227,6 +241,7 @@ impl Bucket {
     pub(crate) fn reopen(&mut self, now: Moment, until: Moment) -> bool {
         let is_closed = self.closed == until && now < until;
         if is_closed {
+            self.news += 1;
             self.closed = now;
         }
         is_closed
@@ -289,6 +304,38 @@ impl Bucket {
             Rule::Pace(pace) => pace.offers(from, at, self.flying),
             Rule::Flying => u64::MAX,
         }
+    }
+
+    /// What has to survive a crash.
+    pub(crate) fn checkpoint(&self) -> BucketCheckpoint {
+        BucketCheckpoint {
+            used: self.tally.used,
+            answered: self.tally.used - self.flying,
+            reported: match &self.rule {
+                Rule::Span(span) => span.reported(),
+                Rule::Pace(pace) => pace.reported(),
+                Rule::Flying => ReportedState::None,
+            },
+            closed_until: self.closed,
+            news: self.news,
+        }
+    }
+
+    /// Goes on from what became of it before, now. Nothing was spent since.
+    pub(crate) fn restore(&mut self, now: Moment, history: &BucketHistory) {
+        let BucketHistory {
+            answered,
+            unanswered,
+            reported,
+            closed_until,
+        } = history;
+        match &mut self.rule {
+            Rule::Span(span) => span.restore(now, answered, *unanswered, *reported),
+            Rule::Pace(pace) => pace.restore(now, answered, *unanswered, *reported),
+            Rule::Flying => {}
+        }
+        self.closed = self.closed.max(*closed_until);
+        self.advance(now);
     }
 
     /// Forgets what is over: each thing once, so it costs nothing on average.

@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    bucket::BucketHistory,
     ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId},
+    model::health::WorkerCheckpoint,
     moment::Moment,
     outcome::End,
     quota::{Quota, Report},
@@ -75,6 +77,29 @@ pub enum Event {
         /// How it is to be treated.
         spec: Spec,
     },
+    /// The same of an action that was asked for before the run was resumed, and whose attempts of then failed like this.
+    Resubmitted {
+        /// Its name; never one that was submitted before.
+        action: ActionId,
+        /// How it is to be treated.
+        spec: Spec,
+        /// In the order in which they failed.
+        failed: Box<[FailedBefore]>,
+    },
+    /// A bucket goes on from what became of it before the run was resumed. Said before anything is spent of it.
+    QuotaRestored {
+        /// The bucket.
+        bucket: BucketId,
+        /// What became of it.
+        history: Box<BucketHistory>,
+    },
+    /// A worker goes on from what it was before the run was resumed. Said before it is given anything.
+    WorkerRestored {
+        /// The worker.
+        worker: WorkerId,
+        /// What it was.
+        before: Box<WorkerCheckpoint>,
+    },
     /// Its task does not want it any more.
     Cancelled {
         /// Which.
@@ -96,6 +121,17 @@ pub enum Event {
     /// Nothing happened but time passed. Sent when [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup) is
     /// reached; harmless at any other time.
     Tick,
+}
+
+/// An attempt of an action that failed before the run was resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedBefore {
+    /// Which of its attempts.
+    pub number: u32,
+    /// The worker that made it. None: it has not joined again.
+    pub worker: Option<WorkerId>,
+    /// Whether it got lost, which costs no attempt.
+    pub is_lost: bool,
 }
 
 /// How one action is to be treated.
@@ -174,6 +210,15 @@ impl fmt::Display for Event {
             Self::WorkerDrained { worker } => write!(f, "drain {worker}"),
             Self::WorkerReadmitted { worker } => write!(f, "readmit {worker}"),
             Self::Submitted { action, spec } => write!(f, "submit {action} {spec}"),
+            Self::Resubmitted { action, spec, failed } => {
+                write!(f, "resubmit {action} failed=")?;
+                for (index, before) in failed.iter().enumerate() {
+                    write!(f, "{}{before}", if index == 0 { "" } else { "," })?;
+                }
+                write!(f, " {spec}")
+            }
+            Self::QuotaRestored { bucket, history } => write!(f, "restore {bucket} {history:?}"),
+            Self::WorkerRestored { worker, before } => write!(f, "restore {worker} {before:?}"),
             Self::Cancelled { action } => write!(f, "cancel {action}"),
             Self::AttemptEnded {
                 attempt,
@@ -184,6 +229,15 @@ impl fmt::Display for Event {
             Self::DrainBegun => f.write_str("drain"),
             Self::Tick => f.write_str("tick"),
         }
+    }
+}
+
+impl fmt::Display for FailedBefore {
+    /// As `2@w1`, or `2@w1/lost`; without a worker `2@`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@", self.number)?;
+        self.worker.map_or(Ok(()), |worker| write!(f, "{worker}"))?;
+        f.write_str(if self.is_lost { "/lost" } else { "" })
     }
 }
 

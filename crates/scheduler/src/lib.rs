@@ -65,12 +65,12 @@ mod table;
 mod timers;
 mod view;
 
-pub use bucket::BucketView;
+pub use bucket::{Block, BucketCheckpoint, BucketHistory, BucketView, ReportedState, Reservation};
 pub use command::Command;
-pub use event::{Event, Spec};
+pub use event::{Event, FailedBefore, Spec};
 
 pub use ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId};
-pub use model::{latency::HedgeView, quota_state::QuotaView};
+pub use model::{health::WorkerCheckpoint, latency::HedgeView, quota_state::QuotaView};
 pub use moment::Moment;
 pub use outcome::{Class, End, Evicted, Health, Outcome, Reason, Verdict};
 pub use policy::{Blame, Policy, PolicyError};

@@ -76,6 +76,15 @@ impl Quota {
         Ok(())
     }
 
+    /// How long it takes until nothing that was spent counts any more; zero if that is so as soon as nothing is in flight.
+    pub fn memory(&self) -> Duration {
+        match *self {
+            Self::Sliding { per, .. } | Self::Fixed { per, .. } => per,
+            Self::Rate { limit, per, burst } => per.saturating_mul(burst) / limit.max(1),
+            Self::Concurrent { .. } => Duration::ZERO,
+        }
+    }
+
     /// The most that can be spent at once: what no attempt should cost more than. One that does is treated as if it
     /// cost this.
     pub const fn most(&self) -> u32 {

@@ -17,7 +17,7 @@ use crate::{
     rules::{
         annul, busy, dispatch, hedge, judge, listing, outage, place,
         resolve::{self, Next},
-        settle, skill, spending, standing, submit, topology, verdict,
+        restore, settle, skill, spending, standing, submit, topology, verdict,
     },
     state::{FollowUp, State},
     timers::Timer,
@@ -78,6 +78,9 @@ impl Scheduler {
             Event::WorkerDrained { worker } => self.drained(worker),
             Event::WorkerReadmitted { worker } => self.readmitted(worker),
             Event::Submitted { action, spec } => submit::submit(state, action, spec),
+            Event::Resubmitted { action, spec, failed } => restore::resubmit(state, action, spec, &failed),
+            Event::QuotaRestored { bucket, history } => restore::restore_bucket(state, bucket, &history),
+            Event::WorkerRestored { worker, before } => restore::restore_worker(state, worker, &before),
             Event::Cancelled { action } => submit::cancel(state, action),
             Event::AttemptEnded {
                 attempt,

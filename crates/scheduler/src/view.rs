@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    ids::{ActionId, AttemptId, Bx, KindId, PoolId, Px, TaskId, WorkerId},
+    bucket::BucketCheckpoint,
+    ids::{ActionId, AttemptId, BucketId, Bx, KindId, PoolId, Px, TaskId, WorkerId},
     model::{
         action::{Action, Phase},
+        health::WorkerCheckpoint,
         latency::HedgeView,
         quota_state::{QuotaState, QuotaView},
         retry::RetryHistory,
@@ -120,6 +122,16 @@ pub struct WorkerView {
 }
 
 impl Scheduler {
+    /// What of a worker has to survive a crash. None: it never joined.
+    pub fn worker_checkpoint(&self, id: WorkerId) -> Option<WorkerCheckpoint> {
+        self.state.workers.find(id).map(Worker::checkpoint)
+    }
+
+    /// What of a bucket has to survive a crash. None: it was never defined.
+    pub fn bucket_checkpoint(&self, id: BucketId) -> Option<BucketCheckpoint> {
+        self.state.quotas.find(id).map(QuotaState::checkpoint)
+    }
+
     /// What came of second attempts for a kind. None: it was never defined.
     pub fn hedges(&self, kind: KindId) -> Option<HedgeView> {
         let latency = &self.state.kinds.find(kind)?.latency;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checkpoint::ReportedState;
 use crate::moment::Moment;
 
 /// Fractions of a microsecond that are kept, in bits: rates of many units per microsecond still are exact enough.
@@ -75,10 +76,40 @@ impl Pace {
 
     /// The service says that so many remain after an attempt of `units`, which is still in flight: held back now, and
     /// added when it ends. A report only ever slows down: what others spent is new here, what was spent from here
-    /// is known better.
-    pub(super) fn lower(&mut self, now: Moment, remaining: u32, units: u64) {
+    /// is known better. Whether it does.
+    pub(super) fn lower(&mut self, now: Moment, remaining: u32, units: u64) -> bool {
         let spent = self.burst.saturating_sub(u64::from(remaining)).saturating_sub(units);
-        self.tat = self.tat.max(fine(now) + u128::from(spent) * self.unit);
+        let reported = fine(now) + u128::from(spent) * self.unit;
+        let is_lower = reported > self.tat;
+        self.tat = self.tat.max(reported);
+        is_lower
+    }
+
+    /// What was reported and spent, as far as it matters after a crash.
+    pub(super) fn reported(&self) -> ReportedState {
+        let until = u64::try_from(self.tat.div_ceil(1 << FINE)).unwrap_or(u64::MAX);
+        ReportedState::Debt {
+            until: Moment::from_micros(until),
+        }
+    }
+
+    /// Goes on from what was answered, may have been spent and was reported before, now.
+    pub(super) fn restore(
+        &mut self,
+        now: Moment,
+        answered: &[(Moment, u64)],
+        unanswered: u64,
+        reported: ReportedState,
+    ) {
+        for (at, units) in answered {
+            self.ended(*at, *units);
+        }
+        if let ReportedState::Debt { until } = reported {
+            self.tat = self.tat.max(fine(until));
+        }
+        if unanswered > 0 {
+            self.ended(now, unanswered);
+        }
     }
 
     /// Units that can be spent from `from` until `at`.

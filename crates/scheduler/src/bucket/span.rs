@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use super::{
+    checkpoint::ReportedState,
     flight::Flight,
     ledger::Ledger,
     tally::{Tally, micros},
@@ -44,6 +45,8 @@ pub(super) struct Span {
     /// Units of attempts that are over, ever.
     ended: u64,
     window: Option<Window>,
+    /// How many windows were reported.
+    windows: u64,
     cap: Option<Cap>,
     /// The newest attempt whose report was applied.
     applied: Option<u64>,
@@ -71,6 +74,7 @@ impl Span {
             ledger: Ledger::new((micros(margin) / 8).max(micros(per) / GRAINS)),
             ended: 0,
             window: None,
+            windows: 0,
             cap: None,
             applied: None,
             contradicted: (0, 0),
@@ -238,12 +242,14 @@ impl Span {
             (Some(window), Sight::Later | Sight::Next) if !is_over => {
                 if sight == Sight::Next {
                     tally.reset(window.left(self.limit));
+                    self.windows += 1;
                 }
                 window.follow(named, sight, flight);
             }
             (_, Sight::Next | Sight::Unclear) if is_over && is_newer => {
                 let generation = self.window.as_ref().map_or(0, |window| window.generation);
                 self.window = Some(Window::new(named, generation + 1, others, flight));
+                self.windows += 1;
             }
             _ => return false,
         }
@@ -266,6 +272,66 @@ impl Span {
             // The window that is known is certainly the one that it is about.
             (None, Some(window)) if now < window.earliest => window.latest,
             (None, _) => now + self.whole(),
+        }
+    }
+
+    /// Which window it is that was reported last; 0: none was.
+    pub(super) fn generation(&self) -> u64 {
+        self.windows
+    }
+
+    /// What was reported, as far as it matters after a crash.
+    pub(super) fn reported(&self) -> ReportedState {
+        let cap = self.cap.as_ref().map(|cap| cap.left.max(0) as u64);
+        match (&self.window, &self.cap) {
+            (Some(window), _) => ReportedState::Window {
+                left: window.left(self.limit).min(cap.unwrap_or(u64::MAX)),
+                earliest: window.earliest,
+                latest: window.latest,
+                resets: window.resets,
+            },
+            (None, Some(cap)) => ReportedState::Cap {
+                left: cap.left.max(0) as u64,
+                until: cap.until,
+                resets: cap.resets.unwrap_or(Moment::NEVER),
+            },
+            (None, None) => ReportedState::None,
+        }
+    }
+
+    /// Goes on from what was answered, may have been spent and was reported before, now.
+    pub(super) fn restore(
+        &mut self,
+        now: Moment,
+        answered: &[(Moment, u64)],
+        unanswered: u64,
+        reported: ReportedState,
+    ) {
+        let whole = self.whole();
+        for (at, units) in answered.iter().copied().chain([(now, unanswered)]) {
+            self.ended += units;
+            self.ledger.enter(at + whole, units);
+        }
+        match reported {
+            ReportedState::Window {
+                left,
+                earliest,
+                latest,
+                resets,
+            } if self.is_fixed => {
+                let ends = (earliest, latest, resets);
+                self.window = Some(Window::restored((self.limit, left), ends, now));
+                self.windows += 1;
+            }
+            ReportedState::Cap { left, until, resets } => {
+                self.cap = Some(Cap {
+                    left: i64::try_from(left).unwrap_or(i64::MAX),
+                    until,
+                    resets: (resets != Moment::NEVER).then_some(resets),
+                    seq: 0,
+                });
+            }
+            _ => {}
         }
     }
 

@@ -101,6 +101,29 @@ impl Window {
         }
     }
 
+    /// One that was reported before the run was resumed, now. It ends between the first two moments, by what was said at the third
+    /// one. So many units of the limit are left, which is no more than what would be reported: all others count as ended and
+    /// maybe missing in it, so that the first report holds.
+    pub(super) fn restored(
+        (limit, left): (u64, u64),
+        (earliest, latest, resets): (Moment, Moment, Moment),
+        now: Moment,
+    ) -> Self {
+        let spent = limit.saturating_sub(left);
+        Self {
+            remaining: u32::MAX,
+            earliest,
+            latest,
+            resets,
+            told: now,
+            loose: 0,
+            loose_ended: spent,
+            loose_ever: spent,
+            generation: 1,
+            is_over: false,
+        }
+    }
+
     /// Its report holds at that moment.
     pub(super) fn is_open(&self, at: Moment) -> bool {
         !self.is_over && at < self.latest

@@ -97,6 +97,14 @@ impl FailureLog {
         self.score = 0.0;
     }
 
+    /// Goes on with a score of before the run was resumed, as that of one failure.
+    pub(crate) fn restore(&mut self, score: f64) {
+        if score > 0.0 {
+            self.note_failure(ActionId(0), None, Moment::START);
+            self.convict(ActionId(0), score, 0.0);
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();

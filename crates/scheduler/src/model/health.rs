@@ -124,3 +124,35 @@ impl Standing {
         }
     }
 }
+
+/// What of a worker has to survive a crash.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorkerCheckpoint {
+    /// Its health, but for being busy; a suspect one is healthy.
+    pub health: Health,
+    /// If it is quarantined: whether for failing too often, and not for an explicit fault.
+    pub judged: bool,
+    /// It is given nothing until then, because it was busy; in the past if it was not.
+    pub busy_until: Moment,
+    /// Times that it was quarantined.
+    pub quarantines: u32,
+    /// The round of its last quarantine, less what was forgiven.
+    pub round: u32,
+    /// Quarantines since it last passed a probation.
+    pub unproved_quarantines: u32,
+    /// See [`WorkerView::score`](crate::WorkerView::score).
+    pub score: f64,
+}
+
+impl WorkerCheckpoint {
+    /// That of a worker that joins.
+    pub const FRESH: Self = Self {
+        health: Health::Healthy,
+        judged: false,
+        busy_until: Moment::START,
+        quarantines: 0,
+        round: 0,
+        unproved_quarantines: 0,
+        score: 0.0,
+    };
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    bucket::{Bucket, BucketView},
+    bucket::{Bucket, BucketCheckpoint, BucketHistory, BucketView},
     ids::{BucketId, IdMap, KindId, WorkerId, Wx},
     moment::Moment,
     quota::{Quota, Report},
@@ -229,6 +229,16 @@ impl QuotaState {
 
     pub(crate) fn view(&self, now: Moment) -> BucketView {
         self.bucket.view(now)
+    }
+
+    /// What has to survive a crash.
+    pub(crate) fn checkpoint(&self) -> BucketCheckpoint {
+        self.bucket.checkpoint()
+    }
+
+    /// Goes on from what became of it before the run was resumed.
+    pub(crate) fn restore(&mut self, now: Moment, history: &BucketHistory) {
+        self.bucket.restore(now, history);
     }
 
     /// How many attempts of the usual cost it offers until then.

@@ -8,11 +8,12 @@ use crate::{
     model::{
         busy::BusyRecord,
         concurrency::Concurrency,
-        health::{Rest, Standing, Trust},
+        health::{Rest, Standing, Trust, WorkerCheckpoint},
         skill::Skill,
         worker_health::WorkerHealth,
     },
     moment::Moment,
+    outcome::Health,
     policy::Policy,
 };
 
@@ -138,6 +139,33 @@ impl Worker {
         self.health = WorkerHealth::default();
         self.busy = BusyRecord::default();
         self.concurrency = Concurrency::new(self.concurrency.slots());
+    }
+
+    /// What has to survive a crash.
+    pub(crate) fn checkpoint(&self) -> WorkerCheckpoint {
+        let (health, busy_until) = match self.standing {
+            Standing::Usable { trust, rest } => {
+                let busy_until = match rest {
+                    Rest::Busy { until } => until,
+                    Rest::None | Rest::Damped { .. } => Moment::START,
+                };
+                let health = match trust {
+                    Trust::Probation { round, .. } => Health::Probation { round },
+                    Trust::Healthy | Trust::Suspect { .. } => Health::Healthy,
+                };
+                (health, busy_until)
+            }
+            other => (other.health(), Moment::START),
+        };
+        WorkerCheckpoint {
+            health,
+            judged: self.standing.is_judged(),
+            busy_until,
+            quarantines: self.tally.quarantines,
+            round: self.health.round(),
+            unproved_quarantines: self.health.unproved_quarantines(),
+            score: self.health.log.score(),
+        }
     }
 
     /// Whether it rests because it was busy.

@@ -140,6 +140,13 @@ impl WorkerHealth {
         self.round
     }
 
+    /// Goes on from before the run was resumed.
+    pub(crate) fn restore(&mut self, round: u32, unproved_quarantines: u32, score: f64) {
+        self.round = round;
+        self.unproved_quarantines = unproved_quarantines;
+        self.log.restore(score);
+    }
+
     /// The host was short of something for it: how long it rests.
     pub(crate) fn note_shortage(&mut self, policy: &Policy) -> Duration {
         let wait = doubled(policy.host_min, self.host_shortages, policy.host_max);

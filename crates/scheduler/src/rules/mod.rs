@@ -7,6 +7,7 @@
 //! - `busy`, `annul`, `skill`, `dispatch`: what moves several of them
 //! - `health`, `verdict`, `quorum`, `settle`: what follows from success and failure
 //! - `judge`, `resolve`: the two halves of the end of an attempt
+//! - `restore`: what a run that is resumed begins with
 //!
 //! What has to happen above a rule is queued: see [`FollowUp`](crate::state::FollowUp).
 
@@ -27,6 +28,7 @@ pub(crate) mod place;
 pub(crate) mod quarantine;
 pub(crate) mod quorum;
 pub(crate) mod resolve;
+pub(crate) mod restore;
 pub(crate) mod saving;
 pub(crate) mod settle;
 pub(crate) mod shun;

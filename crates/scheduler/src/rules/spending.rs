@@ -115,7 +115,7 @@ pub(crate) fn contradicted(state: &mut State, wx: Wx) {
 }
 
 /// More or less is in a bucket than before.
-fn changed(state: &mut State, bx: Bx) {
+pub(crate) fn changed(state: &mut State, bx: Bx) {
     listing::look_again(state, bx);
     let now = state.now;
     let Some(quota) = state.quotas.get(bx) else { return };

@@ -3,7 +3,7 @@
 use crate::{
     command::Command,
     event::Spec,
-    ids::ActionId,
+    ids::{ActionId, Ax},
     model::{
         action::{Action, Phase},
         order::Turn,
@@ -17,8 +17,16 @@ use crate::{
 /// Accepts an action and places it, or refuses it at once.
 #[inline]
 pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
+    if let Some(ax) = accept(state, id, spec) {
+        place::place(state, ax, None);
+    }
+}
+
+/// Accepts an action, which is in no state then. None: it is refused at once, or known already.
+#[inline]
+pub(crate) fn accept(state: &mut State, id: ActionId, spec: Spec) -> Option<Ax> {
     if state.actions.contains(id) {
-        return;
+        return None;
     }
     // A kind that was never defined is served by no pool.
     let kx = state.kinds.slot(spec.kind);
@@ -50,13 +58,14 @@ pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
                 },
             );
             state.timers.set(spec.deadline, Timer::Deadline(ax));
-            return place::place(state, ax, None);
+            return Some(ax);
         }
     };
     state.commands.push(Command::Settle {
         action: id,
         outcome: Outcome::Failed(reason),
     });
+    None
 }
 
 /// Settles an action that its task does not want any more.

@@ -1,11 +1,13 @@
 //! Greedy workers on one bucket, against services that count at unknown moments: nothing is ever refused.
 
+mod crash;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{fate::roll, service::service};
 use crate::{
     Moment,
-    bucket::Bucket,
+    bucket::{Block, Bucket, Reservation},
     quota::{Quota, Report},
     rng::Rng,
     sim::service::{Service, micros},
@@ -38,6 +40,8 @@ struct Ways {
     lost: u64,
     unsent: u64,
     cost: u64,
+    /// One of so many steps is a crash; 0: none is.
+    crashes: u64,
 }
 
 /// Nothing takes long, is lost or costs more than 1, and there are no reports.
@@ -50,6 +54,7 @@ const STEADY: Ways = Ways {
     lost: 0,
     unsent: 0,
     cost: 1,
+    crashes: 0,
 };
 
 struct Scenario {
@@ -70,6 +75,10 @@ struct Scenario {
     /// Units counted, by the end of the service's window.
     counted: BTreeMap<u64, u64>,
     spent: u64,
+    quota: Quota,
+    /// What is recorded, to go on with after a crash.
+    reservation: Option<Reservation>,
+    recorded: Vec<(Moment, Block)>,
 }
 
 impl Scenario {
@@ -89,6 +98,9 @@ impl Scenario {
             wanted: Vec::new(),
             counted: BTreeMap::new(),
             spent: 0,
+            quota,
+            reservation: Reservation::of(quota, 0),
+            recorded: Vec::new(),
             rng,
         };
         world.wanted = (0..workers).map(|_| 1 + roll(&mut world.rng, ways.cost)).collect();
@@ -130,6 +142,10 @@ impl Scenario {
                 return Ok(());
             }
             self.now = at;
+            if self.ways.crashes > 0 && roll(&mut self.rng, self.ways.crashes) == 0 {
+                self.crash()?;
+                continue;
+            }
             if first != Some(at) {
                 continue;
             }
@@ -154,6 +170,7 @@ impl Scenario {
                 }
                 Coming::Reports(seq, report) => {
                     self.bucket.report(at, seq, report);
+                    self.record();
                 }
                 Coming::Ends(seq, sent) => {
                     let (units, _) = self.flying.remove(&seq).expect("in flight");
@@ -207,6 +224,7 @@ impl Scenario {
         self.dispatched += 1;
         let seq = self.dispatched;
         self.bucket.debit(now, seq, units as u32);
+        self.record();
         self.spent += units;
         let mut over = now + Duration::from_micros(self.latency());
         let counts = self.between(now, over);
@@ -240,6 +258,7 @@ fn random_ways(rng: &mut Rng, per: u64) -> Ways {
         lost: [0, 0, 10][roll(rng, 3) as usize],
         unsent: [0, 0, 10][roll(rng, 3) as usize],
         cost: 1 + roll(rng, 5),
+        crashes: 0,
     }
 }
 

@@ -180,7 +180,8 @@ impl Watch {
                 }
             }
             Event::DrainBegun => self.draining = true,
-            Event::BucketDefined { .. } | Event::QuotaReported { .. } => {}
+            Event::BucketDefined { .. } | Event::QuotaReported { .. } | Event::QuotaRestored { .. } => {}
+            Event::WorkerRestored { .. } | Event::Resubmitted { .. } => unreachable!("histories resume no run"),
             Event::WorkerReadmitted { worker } => {
                 if let Some(worker) = self
                     .workers

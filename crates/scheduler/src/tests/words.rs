@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    ActionId, AttemptId, Blame, BucketId, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Report, Spec,
-    TaskId, WorkerId,
+    ActionId, AttemptId, Blame, BucketId, End, Event, FailedBefore, KindId, Moment, OwnerId, Policy, PoolId, Quota,
+    Report, Spec, TaskId, WorkerId,
 };
 
 /// `12ms`, `12.345ms` or `3s`.
@@ -80,6 +80,16 @@ fn attempt(word: &str) -> AttemptId {
     }
 }
 
+fn failed_before(word: &str) -> FailedBefore {
+    let (word, is_lost) = word.strip_suffix("/lost").map_or((word, false), |word| (word, true));
+    let (count, id) = word.split_once('@').unwrap_or_else(|| panic!("not a failure: {word}"));
+    FailedBefore {
+        number: number(count, ""),
+        worker: (!id.is_empty()).then(|| worker(id)),
+        is_lost,
+    }
+}
+
 /// An event as its `Display` writes it.
 pub(super) fn event(words: &[&str]) -> Event {
     match words {
@@ -131,6 +141,14 @@ pub(super) fn event(words: &[&str]) -> Event {
         ["submit", action, rest @ ..] => Event::Submitted {
             action: ActionId(number(action, "a")),
             spec: spec(rest),
+        },
+        ["resubmit", action, failed, rest @ ..] => Event::Resubmitted {
+            action: ActionId(number(action, "a")),
+            spec: spec(rest),
+            failed: number::<String>(failed, "failed=")
+                .split(',')
+                .map(failed_before)
+                .collect(),
         },
         ["cancel", action] => Event::Cancelled {
             action: ActionId(number(action, "a")),
