@@ -2,15 +2,16 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::{
     error::{Fault, JournalError},
+    failed_attempts,
     info::RunInfo,
     log_check,
     place::beside,
     progress::Progress,
-    schema, stored,
+    quota_blocks, schema, stored, worker_changes,
 };
 
 /// The first bytes of every file of SQLite.
@@ -127,6 +128,33 @@ pub(crate) fn content(connection: &Connection) -> Result<(RunInfo, Progress), Fa
     }
     let progress = Progress::load(connection)?;
     progress.check_counts(connection)?;
-    stored::check_rows(connection)?;
+    check_rows(connection)?;
     Ok((RunInfo::load(connection)?, progress))
+}
+
+/// Checks all rows. Values that are stored apart are checked when they are read.
+fn check_rows(connection: &Connection) -> Result<(), Fault> {
+    for_each(connection, stored::CALLS, |row| stored::call(row).map(drop))?;
+    for_each(connection, stored::STARTS, |row| stored::start(row).map(drop))?;
+    for_each(connection, stored::ENDS, |row| stored::end(row).map(drop))?;
+    for_each(connection, stored::DELIVERIES, |row| stored::delivery(row).map(drop))?;
+    for_each(connection, stored::SETTLED, |row| stored::settled(row).map(drop))?;
+    for_each(connection, failed_attempts::SELECT, |row| {
+        failed_attempts::read(row).map(drop)
+    })?;
+    for_each(connection, quota_blocks::SELECT, |row| {
+        quota_blocks::read(row).map(drop)
+    })?;
+    for_each(connection, worker_changes::SELECT, |row| {
+        worker_changes::read(row).map(drop)
+    })
+}
+
+fn for_each(connection: &Connection, sql: &str, check: impl Fn(&Row<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        check(row)?;
+    }
+    Ok(())
 }

@@ -1,13 +1,15 @@
 //! Reads what a run did before it is resumed.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
-use disperse_engine::driver::{Delivered, History, PlannerCalled, SettledBefore, StartedBefore, TaskHistory};
+use disperse_engine::driver::{
+    Delivered, History, PlannerCalled, QuotaReserved, SettledBefore, StartedBefore, TaskHistory, WorkerChanged,
+};
 use disperse_protocol::inbox::Refusal;
 use disperse_scheduler::TaskId;
 use rusqlite::{Connection, Row, Statement, params};
@@ -15,9 +17,11 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     error::Fault,
+    failed_attempts,
     progress::Progress,
+    quota_blocks,
     stored::{self, Value, damaged, number},
-    sums,
+    sums, worker_changes,
 };
 
 /// How many calls of the planner are read at once.
@@ -46,6 +50,7 @@ pub struct JournalHistory {
     lookups: u32,
     deliveries: Rows,
     settled: Rows,
+    failed: Rows,
     sql: Sql,
 }
 
@@ -56,6 +61,7 @@ struct Sql {
     end: String,
     delivery: String,
     settled: String,
+    failed: String,
 }
 
 impl JournalHistory {
@@ -70,16 +76,19 @@ impl JournalHistory {
             lookups: 0,
             deliveries: Rows::default(),
             settled: Rows::default(),
+            failed: Rows::default(),
             sql: Sql {
                 calls: format!("{} WHERE call > ? AND call <= ? ORDER BY call", stored::CALLS),
                 start: format!("{} WHERE task = ? AND turn <= ?", stored::STARTS),
                 end: format!("{} WHERE task = ? AND turn <= ?", stored::ENDS),
                 delivery: format!("{} WHERE id = ?", stored::DELIVERIES),
                 settled: format!("{} WHERE id = ?", stored::SETTLED),
+                failed: format!("{} WHERE id = ?", failed_attempts::SELECT),
             },
         };
         history.deliveries = history.rows_of_tasks("deliveries", progress.deliveries)?;
         history.settled = history.rows_of_tasks("settled", progress.settled)?;
+        history.failed = history.rows_of_tasks("failed_attempts", progress.failed_attempts)?;
         Ok(history)
     }
 
@@ -183,7 +192,24 @@ impl JournalHistory {
             }
         }
         history.deliveries.sort_unstable_by_key(|delivery| delivery.number);
+        let mut statement = self.connection.prepare_cached(&self.sql.failed)?;
+        for id in self.rows_of("failed_attempts", &self.failed, task, self.progress.failed_attempts)? {
+            history.failed.push(one(&mut statement, id, failed_attempts::read)?);
+        }
         Ok(history)
+    }
+
+    /// Reads the first so many rows of a table.
+    fn first<T>(&self, select: &str, count: u64, read: impl Fn(&Row<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+        let mut statement = self
+            .connection
+            .prepare(&format!("{select} WHERE id <= ? ORDER BY id"))?;
+        let mut rows = statement.query([count.cast_signed()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+        Ok(found)
     }
 
     /// An action that was settled: its request, the delivery that had its answer alone, and the rest.
@@ -242,6 +268,25 @@ impl History for JournalHistory {
 
     fn outcome(&mut self, task: TaskId) -> io::Result<Option<Result<Bytes, String>>> {
         self.look(|history| history.read_end(task))
+    }
+
+    fn quotas(&mut self) -> io::Result<Vec<QuotaReserved>> {
+        self.look(|history| history.first(quota_blocks::SELECT, history.progress.quota_blocks, quota_blocks::read))
+    }
+
+    fn workers(&mut self) -> io::Result<Vec<WorkerChanged>> {
+        let all = |history: &Self| {
+            history.first(
+                worker_changes::SELECT,
+                history.progress.worker_changes,
+                worker_changes::read,
+            )
+        };
+        let mut last = BTreeMap::new();
+        for changed in self.look(all)? {
+            last.insert(changed.worker.clone(), changed);
+        }
+        Ok(last.into_values().collect())
     }
 
     fn task(&mut self, task: TaskId) -> io::Result<TaskHistory> {

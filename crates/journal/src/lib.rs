@@ -9,6 +9,7 @@
 //! | `reader`, `entries`, `pages` | reads it for people, also while the run goes on |
 //! | `schema`, `progress`, `info` | the tables, and those of one row |
 //! | `rows`, `stored`, `sums`, `codec` | writes rows and reads them, with their checksums |
+//! | `failed_attempts`, `quota_blocks`, `worker_changes` | the same for these tables |
 //! | `log`, `log_check` | the write-ahead log: when it is copied to the file, and whether it is damaged |
 //! | `place`, `lock`, `network`, `connect` | its files, the lock and the spare space, file systems, settings of SQLite |
 //!
@@ -27,6 +28,7 @@ mod commit;
 mod connect;
 mod entries;
 mod error;
+mod failed_attempts;
 mod files;
 mod history;
 mod info;
@@ -39,6 +41,7 @@ mod open;
 mod pages;
 mod place;
 mod progress;
+mod quota_blocks;
 mod reader;
 mod rows;
 mod schema;
@@ -47,6 +50,7 @@ mod stored;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod worker_changes;
 mod writer;
 
 pub use self::{

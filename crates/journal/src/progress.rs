@@ -8,17 +8,20 @@ use crate::{codec::Checksum, error::Fault, info::Anchor};
 const TABLE: u8 = 2;
 
 /// The columns, in the order of [`Progress::values`].
-const COLUMNS: &str =
-    "turns, run_ms, unix_ms, written_bytes, planner_calls, task_starts, task_ends, deliveries, settled, payloads, crc";
+const COLUMNS: &str = "turns, run_ms, unix_ms, written_bytes, planner_calls, task_starts, task_ends, deliveries, settled, payloads, \
+     failed_attempts, quota_blocks, worker_changes, crc";
 
 /// The tables that are counted, in the order of [`Progress::counts`].
-const COUNTED: [&str; 6] = [
+const COUNTED: [&str; 9] = [
     "planner_calls",
     "task_starts",
     "task_ends",
     "deliveries",
     "settled",
     "payloads",
+    "failed_attempts",
+    "quota_blocks",
+    "worker_changes",
 ];
 
 /// The row of `progress`, which each commit writes.
@@ -38,10 +41,13 @@ pub struct Progress {
     pub settled: u64,
     /// Values that are stored apart because they are large.
     pub payloads: u64,
+    pub failed_attempts: u64,
+    pub quota_blocks: u64,
+    pub worker_changes: u64,
 }
 
 impl Progress {
-    fn counts(&self) -> [u64; 6] {
+    fn counts(&self) -> [u64; 9] {
         [
             self.planner_calls,
             self.task_starts,
@@ -49,41 +55,32 @@ impl Progress {
             self.deliveries,
             self.settled,
             self.payloads,
+            self.failed_attempts,
+            self.quota_blocks,
+            self.worker_changes,
         ]
     }
 
-    fn values(&self) -> [u64; 10] {
-        let [calls, starts, ends, deliveries, settled, payloads] = self.counts();
+    fn values(&self) -> impl Iterator<Item = u64> {
         let Anchor { run_ms, unix_ms } = self.anchor;
-        [
-            self.turns,
-            run_ms,
-            unix_ms,
-            self.written_bytes,
-            calls,
-            starts,
-            ends,
-            deliveries,
-            settled,
-            payloads,
-        ]
+        let all = [self.turns, run_ms, unix_ms, self.written_bytes];
+        all.into_iter().chain(self.counts())
     }
 
     fn checksum(&self) -> u32 {
-        let all = self.values().into_iter();
-        all.fold(Checksum::of(TABLE), Checksum::number).finish()
+        self.values().fold(Checksum::of(TABLE), Checksum::number).finish()
     }
 
     /// The statement for [`Progress::store`].
     pub(crate) fn statement(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
         let sql = format!(
-            "INSERT OR REPLACE INTO progress (only_row, {COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO progress (only_row, {COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         connection.prepare(&sql)
     }
 
     pub(crate) fn store(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()> {
-        let values = self.values().into_iter().map(u64::cast_signed);
+        let values = self.values().map(u64::cast_signed);
         let values = values.chain([i64::from(self.checksum())]);
         statement.execute(rusqlite::params_from_iter(values)).map(drop)
     }
@@ -105,8 +102,11 @@ impl Progress {
                 deliveries: number(row, 7)?,
                 settled: number(row, 8)?,
                 payloads: number(row, 9)?,
+                failed_attempts: number(row, 10)?,
+                quota_blocks: number(row, 11)?,
+                worker_changes: number(row, 12)?,
             };
-            Ok((progress, row.get::<_, u32>(10)?))
+            Ok((progress, row.get::<_, u32>(13)?))
         };
         let (progress, crc) = connection.query_row(&sql, (), read)?;
         if progress.checksum() != crc {

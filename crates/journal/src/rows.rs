@@ -6,9 +6,11 @@ use rusqlite::{Connection, Statement, params};
 
 use crate::{
     codec::{self, Bytes},
+    failed_attempts,
     progress::Progress,
+    quota_blocks,
     schema::LARGE,
-    sums,
+    sums, worker_changes,
 };
 
 /// The statements that write, prepared once.
@@ -19,6 +21,9 @@ pub(crate) struct Rows<'c> {
     delivery: Statement<'c>,
     settled: Statement<'c>,
     payload: Statement<'c>,
+    failed: Statement<'c>,
+    block: Statement<'c>,
+    worker: Statement<'c>,
     /// For numbers of requests.
     numbers: Vec<u8>,
 }
@@ -54,6 +59,9 @@ impl<'c> Rows<'c> {
             delivery: connection.prepare("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)")?,
             settled: connection.prepare("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?,
             payload: connection.prepare("INSERT OR IGNORE INTO payloads VALUES (?, ?)")?,
+            failed: connection.prepare(failed_attempts::INSERT)?,
+            block: connection.prepare(quota_blocks::INSERT)?,
+            worker: connection.prepare(worker_changes::INSERT)?,
             numbers: Vec::new(),
         })
     }
@@ -96,6 +104,21 @@ impl<'c> Rows<'c> {
                     Err(message) => (false, message.as_bytes()),
                 };
                 self.write_end(task.0, ok, value, (turn, *now_ms), progress)
+            }
+            Record::AttemptFailed(failed) => {
+                progress.failed_attempts += 1;
+                failed_attempts::write(&mut self.failed, (progress.failed_attempts, turn), failed)?;
+                Ok(Some(failed.now_ms))
+            }
+            Record::QuotaReserved(reserved) => {
+                progress.quota_blocks += 1;
+                quota_blocks::write(&mut self.block, (progress.quota_blocks, turn), reserved)?;
+                Ok(Some(reserved.now_ms))
+            }
+            Record::WorkerChanged(changed) => {
+                progress.worker_changes += 1;
+                worker_changes::write(&mut self.worker, (progress.worker_changes, turn), changed)?;
+                Ok(Some(changed.now_ms))
             }
             Record::Written { bytes } => {
                 progress.written_bytes = *bytes;

@@ -18,7 +18,8 @@ pub(crate) const LARGE: usize = 4096;
 ///
 /// `turn` is the turn of the driver in which something happened, counted over all resumptions. `crc` is the checksum of its row;
 /// see [`crate::codec::Checksum`]. Values of the type ANY are text where they are text. Numbers beyond 2^63 are stored as negative
-/// ones. Rows of `planner_calls`, `deliveries` and `settled` are numbered 1, 2, 3 and so on in the order in which they came, and
+/// ones. Rows of `planner_calls`,
+/// `deliveries`, `settled`, `failed_attempts`, `quota_blocks` and `worker_changes` are numbered 1, 2, 3 and so on in the order in which they came, and
 /// have no index: what is appended is written once, and tasks in flight, which alone are looked up when a run is resumed, are
 /// found by reading all. With a key of task and number, writing took almost twice as much time of a core. A delivery of one answer
 /// at the moment at which its action was settled, as most are, has no row of its own: `settled.delivery` is its number. `progress` holds how
@@ -41,6 +42,9 @@ CREATE TABLE progress (
     deliveries INTEGER NOT NULL,
     settled INTEGER NOT NULL,
     payloads INTEGER NOT NULL,
+    failed_attempts INTEGER NOT NULL,
+    quota_blocks INTEGER NOT NULL,
+    worker_changes INTEGER NOT NULL,
     crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE planner_calls (
@@ -93,6 +97,50 @@ CREATE TABLE settled (
     delivery INTEGER,
     crc INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE failed_attempts (
+    id INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    request INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    class TEXT NOT NULL,
+    message ANY NOT NULL,
+    failed_ms INTEGER NOT NULL,
+    crc INTEGER NOT NULL
+) STRICT;
+CREATE TABLE quota_blocks (
+    id INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL,
+    bucket TEXT NOT NULL,
+    units INTEGER NOT NULL,
+    answered INTEGER NOT NULL,
+    reported TEXT NOT NULL,
+    left_units INTEGER NOT NULL,
+    earliest_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL,
+    resets_us INTEGER NOT NULL,
+    closed_until_us INTEGER NOT NULL,
+    recorded_ms INTEGER NOT NULL,
+    crc INTEGER NOT NULL
+) STRICT;
+CREATE TABLE worker_changes (
+    id INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    health TEXT NOT NULL,
+    until_us INTEGER NOT NULL,
+    health_round INTEGER NOT NULL,
+    judged INTEGER NOT NULL,
+    busy_until_us INTEGER NOT NULL,
+    quarantines INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    unproved_quarantines INTEGER NOT NULL,
+    score REAL NOT NULL,
+    changed_ms INTEGER NOT NULL,
+    crc INTEGER NOT NULL
+) STRICT;
 CREATE TABLE payloads (
     digest BLOB NOT NULL PRIMARY KEY,
     bytes ANY NOT NULL
@@ -135,6 +183,17 @@ CREATE VIEW actions AS SELECT
 FROM settled s LEFT JOIN payloads r ON s.value IS NULL AND r.digest = s.value_digest;
 CREATE VIEW dead AS SELECT id, task, request, kind, reason, message, attempts, settled_ms, payload_beginning, payload_sha256
 FROM actions WHERE NOT ok;
+CREATE VIEW attempts AS SELECT id, task, request, kind, number, worker, class, message, failed_ms FROM failed_attempts;
+CREATE VIEW workers AS SELECT
+    max(id) AS id,
+    worker,
+    health,
+    iif(health = 'quarantined', until_us / 1000, NULL) AS quarantined_until_ms,
+    iif(busy_until_us > 0, busy_until_us / 1000, NULL) AS busy_until_ms,
+    quarantines,
+    format('%.2f', score) AS score,
+    changed_ms
+FROM worker_changes GROUP BY worker;
 ";
 
 /// Creates the tables, in the transaction that is open.

@@ -32,7 +32,7 @@ pub(crate) fn bytes<'r>(row: &'r Row<'_>, at: usize) -> rusqlite::Result<Option<
     }
 }
 
-fn text<'r>(row: &'r Row<'_>, at: usize) -> rusqlite::Result<Option<&'r str>> {
+pub(crate) fn text<'r>(row: &'r Row<'_>, at: usize) -> rusqlite::Result<Option<&'r str>> {
     Ok(row.get_ref(at)?.as_str_or_null()?)
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn digest(bytes: &[u8]) -> Result<Digest, Fault> {
 }
 
 /// Compares a row's checksum. `what`: the row, for people.
-fn check(found: u32, stored: u32, what: impl FnOnce() -> String) -> Result<(), Fault> {
+pub(crate) fn check(found: u32, stored: u32, what: impl FnOnce() -> String) -> Result<(), Fault> {
     if found == stored { Ok(()) } else { Err(damaged(what())) }
 }
 
@@ -147,22 +147,4 @@ pub(crate) fn settled<'r>(row: &'r Row<'_>) -> Result<SettledRow<'r>, Fault> {
     let what = || format!("action {}-{}", stored.task, stored.request);
     check(stored.checksum(), row.get(13)?, what)?;
     Ok(stored)
-}
-
-/// Checks all rows. Values that are stored apart are checked when they are read.
-pub(crate) fn check_rows(connection: &Connection) -> Result<(), Fault> {
-    for_each(connection, CALLS, |row| call(row).map(drop))?;
-    for_each(connection, STARTS, |row| start(row).map(drop))?;
-    for_each(connection, ENDS, |row| end(row).map(drop))?;
-    for_each(connection, DELIVERIES, |row| delivery(row).map(drop))?;
-    for_each(connection, SETTLED, |row| settled(row).map(drop))
-}
-
-fn for_each(connection: &Connection, sql: &str, check: impl Fn(&Row<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query(())?;
-    while let Some(row) = rows.next()? {
-        check(row)?;
-    }
-    Ok(())
 }

@@ -119,6 +119,8 @@ impl JournalHandle {
 fn size(record: &Record) -> u64 {
     let bytes = match record {
         Record::PlannerCalled(_) | Record::Written { .. } => 0,
+        Record::AttemptFailed(failed) => failed.message.len(),
+        Record::QuotaReserved(_) | Record::WorkerChanged(_) => 0,
         Record::TaskStarted { input, .. } => input.len(),
         Record::Delivered(delivered) => delivered.requests.len() * size_of::<u32>(),
         Record::Settled(settled) => {

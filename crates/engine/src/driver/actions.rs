@@ -45,7 +45,7 @@ impl Parked {
 }
 
 /// The longest line about one failed attempt, in bytes: two of them fit into a message.
-const LINE_MAX: usize = MESSAGE_MAX / 2;
+pub(super) const LINE_MAX: usize = MESSAGE_MAX / 2;
 
 /// What went wrong with an action so far: each failed attempt and how, the first ones that fit into a message. The others are
 /// counted.

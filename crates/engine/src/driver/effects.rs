@@ -18,7 +18,12 @@ pub(super) enum Effect {
     /// Calls the planner; beside the call what it takes in the host.
     Call(PlannerCall, TaskRoom),
     /// Sends a worker an order.
-    Order { worker: WorkerId, order: Order },
+    Order {
+        worker: WorkerId,
+        order: Order,
+        /// The turn that must be durable before, of a worker whose quota is recorded.
+        after: Option<TurnNumber>,
+    },
     /// Writes to the run's output.
     Output(OutputPiece),
     /// Reports something.
@@ -52,6 +57,8 @@ pub(super) struct Effects {
     pub(super) records: Vec<Record>,
     /// Output and events that wait for a turn, in their order.
     waiting: VecDeque<(TurnNumber, Effect)>,
+    /// Orders that wait for a turn, in their order.
+    orders: VecDeque<(TurnNumber, Effect)>,
     /// Actions that are submitted to the scheduler when a turn is durable, in their order.
     held: VecDeque<(TurnNumber, ActionId, Spec)>,
 }
@@ -74,7 +81,7 @@ impl Effects {
 
     /// Whether effects wait for the journal.
     pub(super) fn are_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.orders.is_empty()
     }
 
     /// Ends a turn. Returns its number and its records, if it has any.
@@ -91,7 +98,12 @@ impl Effects {
     /// that need not. `durable`: the last turn that is.
     pub(super) fn hold(&mut self, effect: Effect, durable: TurnNumber) -> Option<Effect> {
         match effect {
-            // An order is one of an action that may leave: others are held.
+            // An order is one of an action that may leave: others are held. It may have to wait for its part of a quota, and then others
+            // do behind it, so that none overtakes another one to its worker.
+            Effect::Order { after: Some(after), .. } if after > durable || !self.orders.is_empty() => {
+                self.orders.push_back((after, effect));
+                None
+            }
             Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) | Effect::Order { .. } => Some(effect),
             Effect::Output(_)
             | Effect::Event(_)
@@ -115,8 +127,9 @@ impl Effects {
 
     /// The next effect that waited and need not any more.
     pub(super) fn next_due(&mut self, durable: TurnNumber) -> Option<Effect> {
-        let (_, effect) = self.waiting.pop_front_if(|(turn, _)| *turn <= durable)?;
-        Some(effect)
+        let due = |(turn, _): &mut (TurnNumber, Effect)| *turn <= durable;
+        let next = self.orders.pop_front_if(due).or_else(|| self.waiting.pop_front_if(due));
+        next.map(|(_, effect)| effect)
     }
 
     /// Keeps an action that must not leave the run before a turn is durable.

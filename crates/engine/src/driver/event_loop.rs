@@ -40,6 +40,7 @@ impl Driver<'_> {
             quota: setup.quota,
             costs,
         });
+        self.restore_bucket(bucket);
         bucket
     }
 
@@ -59,11 +60,12 @@ impl Driver<'_> {
             buckets,
             owner,
         });
+        self.restore_worker(id);
     }
 
     /// Runs to the end. Returns how it went, and if it is to be kept what can be asked of it from now on.
     pub async fn run(mut self, keep: bool) -> (RunSummary, Option<Archive>) {
-        self.resume().await;
+        self.resume(self.clock.now()).await;
         let mut batch = Vec::with_capacity(TURN_MAX);
         let mut progress = tokio::time::interval(PROGRESS);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -206,6 +208,7 @@ impl Driver<'_> {
             self.carry_out(command);
         }
         self.commands = commands;
+        self.record_workers();
     }
 
     /// Lets due sleepers and due decisions of the scheduler have their turn.

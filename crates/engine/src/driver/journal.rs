@@ -6,13 +6,13 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use disperse_scheduler::TaskId;
+use disperse_scheduler::{Block, TaskId, WorkerCheckpoint};
 use futures::future::BoxFuture;
 use rustc_hash::FxHashMap;
 
 use disperse_protocol::{
     digest::Digest,
-    inbox::{ActionName, PlannerStep, Refusal, RequestNumber},
+    inbox::{ActionName, FailureClass, PlannerStep, Refusal, RequestNumber},
 };
 
 /// A turn of the driver: 1, 2, 3 and so on within the run.
@@ -43,6 +43,45 @@ pub enum Record {
     },
     /// So many bytes of the run's output have been written in all.
     Written { bytes: u64 },
+    /// An attempt failed.
+    AttemptFailed(AttemptRecord),
+    /// Units of a quota are reserved, or more is known of it.
+    QuotaReserved(QuotaReserved),
+    /// What a worker is has changed.
+    WorkerChanged(WorkerChanged),
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    pub action: ActionName,
+    pub kind: Arc<str>,
+    /// Which attempt of the action, from 1.
+    pub number: u32,
+    pub worker: Arc<str>,
+    pub class: FailureClass,
+    pub message: String,
+    /// The run's time.
+    pub now_ms: u64,
+}
+
+/// A part of a quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaReserved {
+    /// What the bucket is called, in this run and when it is resumed.
+    pub bucket: Arc<str>,
+    pub block: Block,
+    /// The run's time.
+    pub now_ms: u64,
+}
+
+/// What a worker is from now on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerChanged {
+    pub worker: Arc<str>,
+    pub checkpoint: WorkerCheckpoint,
+    /// The run's time.
+    pub now_ms: u64,
 }
 
 /// A call of the planner. The calls in their order, at their times, are all that its path depends on beside its input.
@@ -148,6 +187,18 @@ pub trait History: Send {
     /// It cannot be read.
     fn outcome(&mut self, task: TaskId) -> io::Result<Option<Result<Bytes, String>>>;
 
+    /// What was recorded of quotas, in order.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn quotas(&mut self) -> io::Result<Vec<QuotaReserved>>;
+
+    /// What was last recorded of each worker.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn workers(&mut self) -> io::Result<Vec<WorkerChanged>>;
+
     /// What a task did that has not ended.
     ///
     /// # Errors
@@ -164,13 +215,15 @@ pub struct StartedBefore {
     pub now_ms: u64,
 }
 
-/// What a task that has not ended was answered.
+/// What a task that has not ended was answered, and what became of its actions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskHistory {
     /// In their order.
     pub deliveries: Vec<Delivered>,
     /// The actions that were settled, delivered or not.
     pub settled: FxHashMap<RequestNumber, SettledBefore>,
+    /// The attempts that failed, of all its actions, in their order.
+    pub failed: Vec<AttemptRecord>,
 }
 
 /// An action that was settled.

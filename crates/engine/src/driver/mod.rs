@@ -6,6 +6,7 @@
 mod actions;
 mod attempt_reports;
 mod attempts;
+mod checkpoints;
 mod clock;
 mod effects;
 mod event_loop;
@@ -38,8 +39,8 @@ pub use self::{
     clock::Clock,
     halt::{ENDED_MIN, Halt},
     journal::{
-        BEGINNING, Delivered, History, Journal, NoJournal, PlannerCalled, Record, Settled, SettledBefore,
-        StartedBefore, TaskHistory, TurnNumber,
+        AttemptRecord, BEGINNING, Delivered, History, Journal, NoJournal, PlannerCalled, QuotaReserved, Record,
+        Settled, SettledBefore, StartedBefore, TaskHistory, TurnNumber, WorkerChanged,
     },
     quotas::BucketSetup,
     rehearsal::Rehearsed,

@@ -7,10 +7,10 @@ use disperse_scheduler::{AttemptId, Command, End, Event, Moment, Outcome, Reason
 
 use super::{
     Driver,
-    actions::{Failures, Parked},
+    actions::{Failures, LINE_MAX, Parked},
     effects::Effect,
     evidence::FailedAttempt,
-    journal::{PlannerCalled, Record},
+    journal::{AttemptRecord, PlannerCalled, Record},
     votes::Voter,
 };
 use disperse_protocol::{
@@ -20,6 +20,7 @@ use disperse_protocol::{
         PlannerNotice, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Words,
     },
     limits::Limits,
+    text::cut_to,
 };
 
 impl Driver<'_> {
@@ -116,7 +117,12 @@ impl Driver<'_> {
             worker: None,
         };
         let action = self.actions.park(parked);
-        self.submit_when_durable(action, spec);
+        let failed = self.failed_before(task, number);
+        if failed.is_empty() {
+            self.submit_when_durable(action, spec);
+        } else {
+            self.resubmit(action, spec, failed);
+        }
     }
 
     /// An action whose payload is larger than allowed is over before it begins: the scheduler need not know of it.
@@ -226,9 +232,21 @@ impl Driver<'_> {
                     verdict: None,
                 };
                 self.evidence.failed(parked.task, &parked.name, one);
-                let kind = parked.name.to_string();
+                let (task, request, kind) = (parked.task, parked.number, parked.name.clone());
                 self.actions
                     .fail(id, &format!("attempt {} on {name}", attempt.number), &told);
+                let now_ms = self.now.as_millis();
+                self.record(|| {
+                    Record::AttemptFailed(AttemptRecord {
+                        action: ActionName { task, request },
+                        kind: kind.clone(),
+                        number: attempt.number,
+                        worker: name.clone(),
+                        class,
+                        message: cut_to(told, LINE_MAX),
+                        now_ms,
+                    })
+                });
                 let Words {
                     message,
                     stderr,
@@ -237,7 +255,7 @@ impl Driver<'_> {
                 let failed = AttemptFailed {
                     attempt: attempt.into(),
                     worker: name.to_string(),
-                    kind,
+                    kind: kind.to_string(),
                     class,
                     message,
                     stderr,
@@ -248,12 +266,16 @@ impl Driver<'_> {
                 self.emit(RunEvent::AttemptFailed(Box::new(failed)));
             }
         }
+        if self.registry.has_record(worker) {
+            self.checkpoints.note_change(worker);
+        }
         self.tell(Event::AttemptEnded {
             attempt,
             worker,
             end,
             took: used.wall,
         });
+        self.reserve(worker);
     }
 
     /// Carries out one command.
@@ -293,6 +315,7 @@ impl Driver<'_> {
             Command::HealthChanged { worker, health } => {
                 let name = self.registry.name(worker);
                 self.evidence.health_changed(worker, health, self.now);
+                self.checkpoints.note_change(worker);
                 self.emit(RunEvent::health(&name, health));
             }
         }
@@ -322,6 +345,7 @@ impl Driver<'_> {
             self.evidence.settled(attempt.action, outvoted.outcome);
         }
         self.evidence.judged(attempt, worker, verdict);
+        self.checkpoints.note_change(worker);
     }
 
     fn assign(&mut self, attempt: AttemptId, worker: WorkerId) {
@@ -359,7 +383,8 @@ impl Driver<'_> {
     }
 
     fn order(&mut self, worker: WorkerId, order: Order) {
-        self.effects.push(Effect::Order { worker, order });
+        let after = self.reserve(worker);
+        self.effects.push(Effect::Order { worker, order, after });
     }
 
     /// A worker is gone for good. What it was at is lost, and goes elsewhere.

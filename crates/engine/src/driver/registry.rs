@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use disperse_scheduler::{BucketId, Class, PoolId, WorkerId, WorkerView};
+use disperse_scheduler::{BucketId, Class, PoolId, WorkerCheckpoint, WorkerId, WorkerView};
 
 use super::setup::Recruiter;
 use disperse_protocol::{
@@ -32,6 +32,8 @@ pub(super) struct Entry {
     /// What it draws from.
     pub(super) buckets: Vec<BucketId>,
     has_left: bool,
+    /// What was last recorded of it.
+    recorded: WorkerCheckpoint,
     /// The denials that were reported by name.
     denials: Vec<String>,
     totals: WorkerSummary,
@@ -101,6 +103,7 @@ impl Registry {
             is_untrusted,
             buckets,
             has_left: false,
+            recorded: WorkerCheckpoint::FRESH,
             denials: Vec::new(),
             totals,
         };
@@ -119,10 +122,33 @@ impl Registry {
         self.workers.get(worker.0 as usize).filter(|entry| !entry.has_left)
     }
 
+    /// Changes what was last recorded of a worker, if there is something new. Returns its name if there is.
+    pub(super) fn follow(
+        &mut self,
+        worker: WorkerId,
+        news: impl FnOnce(&WorkerCheckpoint) -> Option<WorkerCheckpoint>,
+    ) -> Option<Arc<str>> {
+        let entry = self.workers.get_mut(worker.0 as usize)?;
+        entry.recorded = news(&entry.recorded)?;
+        Some(entry.name.clone())
+    }
+
+    /// Whether a worker is not as one that joins, by what was last recorded of it.
+    pub(super) fn has_record(&self, worker: WorkerId) -> bool {
+        let entry = self.workers.get(worker.0 as usize);
+        entry.is_some_and(|entry| entry.recorded != WorkerCheckpoint::FRESH)
+    }
+
     /// The name of a worker, also of one that is gone.
     pub(super) fn name(&self, worker: WorkerId) -> Arc<str> {
         let entry = self.workers.get(worker.0 as usize);
         entry.map_or_else(|| "?".into(), |entry| entry.name.clone())
+    }
+
+    /// The worker of this name that joined first. None: there is none.
+    pub(super) fn find(&self, name: &str) -> Option<WorkerId> {
+        let place = self.workers.iter().position(|entry| &*entry.name == name);
+        place.map(|place| WorkerId(u32::try_from(place).unwrap_or(u32::MAX)))
     }
 
     /// The names of all workers, in the order of their numbers.

@@ -158,7 +158,7 @@ impl Driver<'_> {
                 }
             }
             Effect::Call(call, room) => self.operation.call(call, room, now_ms),
-            Effect::Order { worker, order } => {
+            Effect::Order { worker, order, .. } => {
                 if self.transport.send(self.now, worker, order).is_err() {
                     self.vanished.push(worker);
                 }

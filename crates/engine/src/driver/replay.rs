@@ -4,12 +4,15 @@
 //! order, each as soon as the task has made all requests that it answers. An action that was settled is not performed again.
 //! What the task asks for beyond that is a request as any other, and from then on the task is one as any other.
 
-use bytes::Bytes;
-use disperse_scheduler::{Moment, TaskId};
+use std::time::Duration;
 
-use super::{effects::Effect, replay_state::Replay, state::Driver};
+use bytes::Bytes;
+use disperse_scheduler::{ActionId, AttemptId, Event, FailedBefore, Moment, Spec, TaskId};
+
+use super::{effects::Effect, evidence::FailedAttempt, journal::AttemptRecord, replay_state::Replay, state::Driver};
 use disperse_protocol::{
-    inbox::{Action, Answer, Ask, Request, TaskEnd},
+    control::FailureCause,
+    inbox::{Action, Answer, Ask, FailureClass, Request, RequestNumber, TaskEnd},
     limits::Charge,
 };
 
@@ -68,6 +71,50 @@ impl Driver<'_> {
             let charge = Charge::of(&self.budget, answer.size());
             self.tasks.answer(&mut self.effects, task, answer, charge);
         }
+    }
+
+    /// Takes the attempts of a request that failed before the run was resumed.
+    pub(super) fn failed_before(&mut self, task: TaskId, number: RequestNumber) -> Vec<AttemptRecord> {
+        if self.replays.is_empty() {
+            return Vec::new();
+        }
+        let replay = self.replays.get_mut(&task);
+        replay
+            .and_then(|replay| replay.failed.remove(&number))
+            .unwrap_or_default()
+    }
+
+    /// Submits an action of which attempts failed before the run was resumed: it has that many less.
+    pub(super) fn resubmit(&mut self, action: ActionId, spec: Spec, failed: Vec<AttemptRecord>) {
+        let mut costs = Vec::new();
+        for one in failed {
+            let AttemptRecord { number, class, .. } = one;
+            let worker = self.registry.find(&one.worker);
+            let is_lost = class == FailureClass::Lost;
+            if is_lost || matches!(class, FailureClass::Transient | FailureClass::Trap) {
+                costs.push(FailedBefore {
+                    number,
+                    worker,
+                    is_lost,
+                });
+            }
+            self.actions
+                .fail(action, &format!("attempt {number} on {}", one.worker), &one.message);
+            if let Some(worker) = worker {
+                let failed = FailedAttempt {
+                    attempt: AttemptId { action, number },
+                    worker,
+                    at: Moment::from_millis(one.now_ms),
+                    took: Duration::ZERO,
+                    class,
+                    cause: FailureCause::Message(one.message),
+                    verdict: None,
+                };
+                self.evidence.failed(spec.task, &one.kind, failed);
+            }
+        }
+        let failed = costs.into();
+        self.tell(Event::Resubmitted { action, spec, failed });
     }
 
     /// The moment from which the times of a request count: of a task that is being replayed, the one at which it made it before.

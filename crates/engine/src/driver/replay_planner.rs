@@ -43,12 +43,16 @@ enum Called {
 }
 
 impl Driver<'_> {
-    /// Replays what the run did before, if it is resumed.
-    pub(super) async fn resume(&mut self) {
+    /// Replays what the run did before, if it is resumed. `now`: no attempt of before is still being made.
+    pub(super) async fn resume(&mut self, now: Moment) {
         let Some(mut history) = self.history.take() else {
             return;
         };
-        let replayed = self.replay_planner(history.as_mut()).await;
+        self.now = self.now.max(now);
+        let replayed = match self.restore(history.as_mut()) {
+            Ok(()) => self.replay_planner(history.as_mut()).await,
+            Err(error) => Err(Broken::Journal(error)),
+        };
         // What the planner said it has said before.
         while self.lines.try_recv().is_ok() {}
         let started = match replayed {

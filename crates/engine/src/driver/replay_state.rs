@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use disperse_scheduler::TaskId;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::journal::{BEGINNING, Delivered, SettledBefore, TaskHistory};
+use super::journal::{AttemptRecord, BEGINNING, Delivered, SettledBefore, TaskHistory};
 use disperse_protocol::{
     digest::Digest,
     inbox::{Answer, RequestNumber},
@@ -19,6 +19,8 @@ pub(super) type Replays = FxHashMap<TaskId, Replay>;
 pub(super) struct Replay {
     pub(super) deliveries: VecDeque<Delivered>,
     pub(super) settled: FxHashMap<RequestNumber, SettledBefore>,
+    /// The attempts that failed of actions that were not settled, in their order.
+    pub(super) failed: FxHashMap<RequestNumber, Vec<AttemptRecord>>,
     /// All requests that are answered by these deliveries.
     pub(super) delivered: FxHashSet<RequestNumber>,
     /// Answers to requests that the task has made again.
@@ -31,8 +33,20 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn new(history: TaskHistory, started_ms: u64) -> Self {
-        let TaskHistory { deliveries, settled } = history;
+        let TaskHistory {
+            deliveries,
+            settled,
+            failed: all_failed,
+        } = history;
+        let mut failed: FxHashMap<RequestNumber, Vec<AttemptRecord>> = FxHashMap::default();
+        for one in all_failed {
+            let request = one.action.request;
+            if !settled.contains_key(&request) {
+                failed.entry(request).or_default().push(one);
+            }
+        }
         Self {
+            failed,
             delivered: deliveries.iter().flat_map(|one| one.requests.iter().copied()).collect(),
             deliveries: deliveries.into(),
             settled,
@@ -44,7 +58,7 @@ impl Replay {
 
     /// Whether nothing is left of it, once it gets an answer that is new.
     pub(super) fn is_over(&self) -> bool {
-        self.deliveries.is_empty() && self.settled.is_empty() && self.difference.is_none()
+        self.deliveries.is_empty() && self.settled.is_empty() && self.failed.is_empty() && self.difference.is_none()
     }
 
     /// Takes a request that was settled before. None: it was not.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use super::{
     actions::Actions,
     attempts::OpenAttempts,
+    checkpoints::Checkpoints,
     clock::Clock,
     effects::Effects,
     evidence::Evidence,
@@ -51,6 +52,7 @@ pub struct Driver<'a> {
     pub(super) journal: Box<dyn Journal>,
     /// What the run did before, until that is replayed.
     pub(super) history: Option<Box<dyn History>>,
+    pub(super) checkpoints: Checkpoints,
     /// How many bytes of the output that is made again are at their target.
     pub(super) unwritten: u64,
     /// How many bytes of the output were at their target before the run was started or resumed.
@@ -119,6 +121,7 @@ impl<'a> Driver<'a> {
             transport: setup.transport,
             journal: setup.journal,
             history: setup.history,
+            checkpoints: Checkpoints::default(),
             unwritten: setup.written,
             written_before: setup.written,
             written: setup.written,

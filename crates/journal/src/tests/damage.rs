@@ -254,6 +254,18 @@ fn row_that_is_lost_or_changed_is_noticed() {
         "UPDATE task_starts SET input_digest = zeroblob(32)",
         "UPDATE deliveries SET requests = x'01'",
         "UPDATE planner_calls SET now_ms = now_ms + 1",
+        "DELETE FROM failed_attempts WHERE id = 1",
+        "DELETE FROM quota_blocks WHERE id = 1",
+        "DELETE FROM worker_changes WHERE id = 1",
+        "UPDATE failed_attempts SET number = number + 1",
+        "UPDATE failed_attempts SET class = 'lost'",
+        "UPDATE failed_attempts SET class = 'unknown'",
+        "UPDATE quota_blocks SET units = units + 1",
+        "UPDATE quota_blocks SET bucket = 'other'",
+        "UPDATE quota_blocks SET reported = 'unknown'",
+        "UPDATE worker_changes SET health = 'healthy', worker = 'other'",
+        "UPDATE worker_changes SET score = score + 0.001",
+        "UPDATE worker_changes SET health = 'unknown'",
     ] {
         killed.write(&killed.file, &killed.log, &path);
         change(&path, sql);

@@ -3,12 +3,17 @@
 use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
-use disperse_engine::driver::{Delivered, History, PlannerCalled, Record, StartedBefore, TaskHistory};
-use disperse_engine::driver::{Settled, SettledBefore};
-use disperse_protocol::{digest::Digest, inbox::PlannerStep};
-use disperse_scheduler::{Reason, TaskId};
+use disperse_engine::driver::{
+    Delivered, History, PlannerCalled, QuotaReserved, Record, Settled, SettledBefore, StartedBefore, TaskHistory,
+    WorkerChanged,
+};
+use disperse_protocol::{
+    digest::Digest,
+    inbox::{FailureClass, PlannerStep},
+};
+use disperse_scheduler::{Health, Moment, Reason, ReportedState, TaskId};
 
-use super::support::{called, delivered, ended, settled, started};
+use super::support::{attempt_failed, called, delivered, ended, reserved, settled, started, worker_changed};
 
 /// The content of a journal.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +22,8 @@ pub(super) struct Model {
     starts: BTreeMap<u64, StartedBefore>,
     ends: BTreeMap<u64, Result<Bytes, String>>,
     tasks: BTreeMap<u64, TaskHistory>,
+    quotas: Vec<QuotaReserved>,
+    workers: BTreeMap<String, WorkerChanged>,
     written: u64,
 }
 
@@ -35,6 +42,14 @@ impl Model {
                     self.ends.insert(task.0, outcome);
                 }
                 Record::Written { bytes } => self.written = bytes,
+                Record::AttemptFailed(failed) => {
+                    let task = self.tasks.entry(failed.action.task.0).or_default();
+                    task.failed.push(failed);
+                }
+                Record::QuotaReserved(reserved) => self.quotas.push(reserved),
+                Record::WorkerChanged(changed) => {
+                    self.workers.insert(changed.worker.to_string(), changed);
+                }
             }
         }
     }
@@ -61,6 +76,9 @@ impl Model {
             written,
             ..Self::default()
         };
+        model.quotas = history.quotas()?;
+        let workers = history.workers()?.into_iter();
+        model.workers = workers.map(|changed| (changed.worker.to_string(), changed)).collect();
         while let Some(call) = history.next_call()? {
             model.calls.push(call);
         }
@@ -174,7 +192,7 @@ impl Turns {
         let bytes = self.random.bytes();
         let at = self.random.below(self.tasks().max(1));
         let task = self.tasks.get_mut(at as usize);
-        match (self.random.below(12), task) {
+        match (self.random.below(15), task) {
             (0, _) => called(PlannerStep::Next, now_ms),
             (1, _) => called(PlannerStep::Collect(TaskId(at)), now_ms),
             (2, _) => {
@@ -198,6 +216,28 @@ impl Turns {
                     Ok(&*bytes)
                 };
                 settled(at, task.0, &bytes, value)
+            }
+            (11, Some(_)) => Record::AttemptFailed(attempt_failed(at, 3, FailureClass::Trap, "ü\0")),
+            (12, _) => {
+                let until = Moment::from_micros(self.random.below(u64::MAX));
+                let (left, resets) = (self.random.below(9), Moment::NEVER);
+                let reported = match left {
+                    0 => ReportedState::None,
+                    1 => ReportedState::Debt { until },
+                    2 => ReportedState::Cap { left, until, resets },
+                    _ => ReportedState::Window {
+                        left,
+                        earliest: Moment::START,
+                        latest: until,
+                        resets,
+                    },
+                };
+                Record::QuotaReserved(reserved(left, reported))
+            }
+            (13, _) => {
+                let score = self.random.below(9) as f64 / 7.0;
+                let health = if at == 1 { Health::Draining } else { Health::Healthy };
+                Record::WorkerChanged(worker_changed(&format!("pool/{at}"), health, score))
             }
             _ => {
                 self.tasks.push((0, 0, false));

@@ -1,14 +1,16 @@
 //! What is appended is what a resumed run reads.
 
 use bytes::Bytes;
-use disperse_engine::driver::{History as _, Journal as _, PlannerCalled, StartedBefore};
+use disperse_engine::driver::{History as _, Journal as _, PlannerCalled, Record, StartedBefore};
 use disperse_protocol::{
     digest::Digest,
-    inbox::{PlannerStep, Refusal},
+    inbox::{FailureClass, PlannerStep, Refusal},
 };
-use disperse_scheduler::{Reason, TaskId};
+use disperse_scheduler::{Evicted, Health, Moment, Reason, ReportedState, TaskId};
 
-use super::support::{Place, called, delivered, durable, ended, info, settled, started};
+use super::support::{
+    Place, attempt_failed, called, delivered, durable, ended, info, reserved, settled, started, worker_changed,
+};
 use crate::{Anchor, JournalReader, Status};
 
 #[tokio::test]
@@ -125,6 +127,64 @@ async fn resumed_run_reads_what_was_appended() {
     );
     let left: Vec<_> = std::fs::read_dir(place.path.parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn every_health_and_report_is_read_as_it_was_written() {
+    let place = Place::new();
+    let mut writer = crate::create(&place.path, &info()).unwrap();
+    let (until, quarantines) = (Moment::from_micros(u64::MAX - 1), u32::MAX);
+    let healths = [
+        Health::Healthy,
+        Health::Quarantined { until, round: 3 },
+        Health::Probation { round: 0 },
+        Health::Draining,
+        Health::Evicted(Evicted::Unfit),
+        Health::Evicted(Evicted::Unreliable { quarantines }),
+        Health::Gone,
+    ];
+    let workers: Vec<_> = (0..)
+        .zip(healths)
+        .map(|(at, health)| worker_changed(&format!("pool/{at}"), health, 0.1))
+        .collect();
+    let (left, resets) = (u64::MAX, Moment::NEVER);
+    let reports = [
+        ReportedState::None,
+        ReportedState::Window {
+            left,
+            earliest: Moment::from_micros(1),
+            latest: until,
+            resets,
+        },
+        ReportedState::Cap { left, until, resets },
+        ReportedState::Debt { until },
+    ];
+    let quotas = reports.map(|reported| reserved(5, reported));
+    let failed = attempt_failed(4, 1, FailureClass::WorkerFault, "a\0b");
+    // Of the same worker, an earlier change.
+    let mut records = vec![Record::WorkerChanged(worker_changed("pool/0", Health::Draining, 2.0))];
+    records.extend(workers.iter().cloned().map(Record::WorkerChanged));
+    records.extend(quotas.iter().cloned().map(Record::QuotaReserved));
+    records.push(started(4, b"", 1));
+    records.push(Record::AttemptFailed(failed.clone()));
+    writer.append(1, records);
+    let handle = writer.handle();
+    drop(writer);
+    handle.end(Status::Stopped, None).unwrap();
+    let (mut writer, mut history, _) = crate::open(&place.path).unwrap().resume().unwrap();
+    // What is recorded from now on is no history.
+    writer.append(
+        1,
+        vec![
+            Record::WorkerChanged(worker_changed("pool/1", Health::Gone, 0.0)),
+            Record::QuotaReserved(quotas[0].clone()),
+            Record::AttemptFailed(failed.clone()),
+        ],
+    );
+    writer.handle().end(Status::Finished, None).unwrap();
+    assert_eq!(history.workers().unwrap(), workers);
+    assert_eq!(history.quotas().unwrap(), quotas);
+    assert_eq!(history.task(TaskId(4)).unwrap().failed, [failed]);
 }
 
 #[test]

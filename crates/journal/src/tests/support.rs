@@ -3,9 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use disperse_engine::driver::{Delivered, Journal as _, PlannerCalled, Record, Settled, TurnNumber};
-use disperse_protocol::inbox::{ActionName, PlannerStep, Refusal};
-use disperse_scheduler::{Reason, TaskId};
+use disperse_engine::driver::{
+    AttemptRecord, Delivered, Journal as _, PlannerCalled, QuotaReserved, Record, Settled, TurnNumber, WorkerChanged,
+};
+use disperse_protocol::inbox::{ActionName, FailureClass, PlannerStep, Refusal};
+use disperse_scheduler::{Block, Health, Moment, Reason, ReportedState, TaskId, WorkerCheckpoint};
 use tempfile::TempDir;
 
 use crate::{JournalWriter, RunInfo, Status};
@@ -100,6 +102,50 @@ pub(super) fn settled(task: u64, request: u32, payload: &[u8], value: Result<&[u
         attempts: 1,
         now_ms: 7,
     })
+}
+
+pub(super) fn attempt_failed(task: u64, request: u32, class: FailureClass, message: &str) -> AttemptRecord {
+    AttemptRecord {
+        action: ActionName {
+            task: TaskId(task),
+            request,
+        },
+        kind: Arc::from("fetch"),
+        number: 2,
+        worker: Arc::from("pool/1"),
+        class,
+        message: message.to_owned(),
+        now_ms: 7,
+    }
+}
+
+pub(super) fn reserved(units: u64, reported: ReportedState) -> QuotaReserved {
+    QuotaReserved {
+        bucket: Arc::from("pool/1:requests"),
+        block: Block {
+            units,
+            answered: units / 2,
+            reported,
+            closed_until: Moment::from_micros(units * 3),
+        },
+        now_ms: 7,
+    }
+}
+
+pub(super) fn worker_changed(worker: &str, health: Health, score: f64) -> WorkerChanged {
+    WorkerChanged {
+        worker: Arc::from(worker),
+        checkpoint: WorkerCheckpoint {
+            health,
+            judged: true,
+            busy_until: Moment::from_micros(u64::MAX),
+            quarantines: 3,
+            round: 2,
+            unproved_quarantines: 1,
+            score,
+        },
+        now_ms: 7,
+    }
 }
 
 /// Waits until a turn is durable.

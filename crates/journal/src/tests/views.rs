@@ -1,13 +1,14 @@
 //! What people read.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use disperse_engine::driver::Journal as _;
-use disperse_scheduler::{Reason, TaskId};
+use disperse_engine::driver::{Journal as _, Record};
+use disperse_protocol::inbox::FailureClass;
+use disperse_scheduler::{Evicted, Health, Moment, Reason, TaskId};
 
 use super::{
     model::Turns,
-    support::{Place, ended, info, settled, started},
+    support::{Place, attempt_failed, ended, info, settled, started, worker_changed},
 };
 use crate::{EndedTask, JournalError, JournalReader, Status, connect};
 
@@ -103,6 +104,37 @@ fn views_show_text_as_text() {
         "20261124-162024-kqztb|failed|1 task failed|2|2|2"
     );
     assert_eq!(text("SELECT created FROM run"), "2026-11-24 16:20:24");
+}
+
+#[test]
+fn views_show_failed_attempts_and_what_workers_are_now() {
+    let place = Place::new();
+    let mut writer = crate::create(&place.path, &info()).unwrap();
+    let until = Moment::from_millis(500);
+    writer.append(
+        1,
+        vec![
+            Record::WorkerChanged(worker_changed("pool/1", Health::Healthy, 1.0)),
+            Record::WorkerChanged(worker_changed("pool/2", Health::Evicted(Evicted::Unfit), 0.0)),
+            Record::WorkerChanged(worker_changed(
+                "pool/1",
+                Health::Quarantined { until, round: 1 },
+                5.333_3,
+            )),
+            Record::AttemptFailed(attempt_failed(3, 1, FailureClass::Transient, "no answer")),
+        ],
+    );
+    writer.handle().end(Status::Finished, None).unwrap();
+    let connection = connect::to_read(&place.path).unwrap();
+    let all = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map((), |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let workers = "SELECT concat_ws(', ', worker, health, quarantined_until_ms) FROM workers";
+    assert_eq!(all(workers), ["pool/2, evicted: unfit", "pool/1, quarantined, 500"]);
+    let attempts = "SELECT concat_ws(', ', task, request, worker, class, message) FROM attempts";
+    assert_eq!(all(attempts), ["3, 1, pool/1, transient, no answer"]);
 }
 
 /// More than a page of rows, and rows that are more than a page by their size.

@@ -16,6 +16,7 @@ impl Driver<'_> {
         if view.health == Health::Gone {
             return Err(Problem::new(format!("{name} is gone for good")));
         }
+        self.checkpoints.note_change(view.worker);
         self.tell(Event::WorkerReadmitted { worker: view.worker });
         Ok(Change::Readmitted {
             worker: name,

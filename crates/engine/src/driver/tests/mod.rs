@@ -7,6 +7,7 @@ mod actions;
 mod attempts;
 mod failures;
 mod journal;
+mod restore;
 mod resume;
 mod tasks;
 mod workers;

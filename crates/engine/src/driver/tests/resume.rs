@@ -6,16 +6,20 @@ use disperse_protocol::{digest::Digest, inbox::PlannerStep};
 use rustc_hash::FxHashMap;
 
 use super::*;
-use crate::driver::{Delivered, PlannerCalled, SettledBefore, StartedBefore, TaskHistory};
+use crate::driver::{
+    AttemptRecord, Delivered, PlannerCalled, QuotaReserved, SettledBefore, StartedBefore, TaskHistory, WorkerChanged,
+};
 
 /// What a run did before, as a test says.
 #[derive(Default)]
-struct Before {
-    calls: VecDeque<PlannerCalled>,
-    started: FxHashMap<TaskId, StartedBefore>,
-    outcomes: FxHashMap<TaskId, Result<Bytes, String>>,
-    tasks: FxHashMap<TaskId, TaskHistory>,
-    written: u64,
+pub(super) struct Before {
+    pub(super) calls: VecDeque<PlannerCalled>,
+    pub(super) started: FxHashMap<TaskId, StartedBefore>,
+    pub(super) outcomes: FxHashMap<TaskId, Result<Bytes, String>>,
+    pub(super) tasks: FxHashMap<TaskId, TaskHistory>,
+    pub(super) quotas: Vec<QuotaReserved>,
+    pub(super) workers: Vec<WorkerChanged>,
+    pub(super) written: u64,
 }
 
 impl Before {
@@ -62,20 +66,34 @@ impl Before {
         self
     }
 
+    /// Attempts of a task's actions failed.
+    pub(super) fn failed(mut self, failed: &[AttemptRecord]) -> Self {
+        for one in failed {
+            let task = self.tasks.entry(one.action.task).or_default();
+            task.failed.push(one.clone());
+        }
+        self
+    }
+
     /// Resumes the run. `planner`: what the planner does when it is called again.
     fn resume(self, planner: impl IntoIterator<Item = Notice>) -> Run {
+        self.resume_at(Moment::START, Set::pools(&[workers(&[9])]), planner)
+    }
+
+    /// Resumes the run as it is set up, at this time.
+    pub(super) fn resume_at(self, now: Moment, set: Set, planner: impl IntoIterator<Item = Notice>) -> Run {
         let mut run = Set {
             has_journal: true,
             written: self.written,
             history: Some(Box::new(self)),
-            ..Set::pools(&[workers(&[9])])
+            ..set
         }
         .run_without_turn();
         for notice in planner {
             run.to_driver.send(notice).unwrap();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(run.driver.resume());
+        runtime.block_on(run.driver.resume(now));
         run.now = run.driver.now;
         run
     }
@@ -94,6 +112,14 @@ impl History for Before {
         Ok(self.outcomes.get(&task).cloned())
     }
 
+    fn quotas(&mut self) -> io::Result<Vec<QuotaReserved>> {
+        Ok(std::mem::take(&mut self.quotas))
+    }
+
+    fn workers(&mut self) -> io::Result<Vec<WorkerChanged>> {
+        Ok(std::mem::take(&mut self.workers))
+    }
+
     fn task(&mut self, task: TaskId) -> io::Result<TaskHistory> {
         Ok(self.tasks.remove(&task).unwrap_or_default())
     }
@@ -109,7 +135,7 @@ fn records(run: &Run) -> usize {
 }
 
 /// A run of one task, which was handed out at 3 ms.
-fn with_task() -> Before {
+pub(super) fn with_task() -> Before {
     Before::default()
         .called(PlannerStep::Next, 2)
         .started(1, "in", 3)
@@ -117,7 +143,7 @@ fn with_task() -> Before {
 }
 
 /// What its planner does when it is called again.
-fn planner_of_one() -> [Notice; 3] {
+pub(super) fn planner_of_one() -> [Notice; 3] {
     [handed("in"), paused(false), paused(true)]
 }
 
