@@ -56,11 +56,17 @@ impl Driver<'_> {
         let Some(request) = self.replayed(request) else {
             return;
         };
-        let Request { task, number, ask } = request;
+        let Request {
+            task,
+            number,
+            asked_ms,
+            ask,
+        } = request;
+        let asked_at = self.asked_at(asked_ms);
         match ask {
             Ask::Action(action, options) => {
                 if self.tasks.asked(task, number) {
-                    self.submit(task, number, action, options);
+                    self.submit((task, number), asked_at, action, options);
                 }
             }
             Ask::Oversize { kind, message } => {
@@ -70,7 +76,7 @@ impl Driver<'_> {
             }
             Ask::Sleep(duration) => {
                 if self.tasks.asked(task, number) {
-                    self.tasks.sleep(self.asked_at(task) + duration, task, number);
+                    self.tasks.sleep(asked_at + duration, task, number);
                 }
             }
             Ask::Cancel => {
@@ -83,13 +89,13 @@ impl Driver<'_> {
         }
     }
 
-    fn submit(&mut self, task: TaskId, number: RequestNumber, action: Action, options: Options) {
+    fn submit(&mut self, (task, number): (TaskId, RequestNumber), asked_at: Moment, action: Action, options: Options) {
         let (kind, name) = self.kind(&action.kind);
         self.tally.asked(kind);
         let deadline = if options.deadline.is_zero() {
             Moment::NEVER
         } else {
-            self.asked_at(task) + options.deadline
+            asked_at + options.deadline
         };
         let spec = Spec {
             task,

@@ -117,10 +117,11 @@ impl Driver<'_> {
         self.tell(Event::Resubmitted { action, spec, failed });
     }
 
-    /// The moment from which the times of a request count: of a task that is being replayed, the one at which it made it before.
-    pub(super) fn asked_at(&self, task: TaskId) -> Moment {
-        let replay = self.replays.get(&task);
-        replay.map_or(self.now, |replay| Moment::from_millis(replay.now_ms))
+    /// The moment from which the times of a request count that a task made at this time as it knew it. A task that has seen nothing
+    /// since the run was resumed may have made it before.
+    pub(super) fn asked_at(&self, asked_ms: u64) -> Moment {
+        let asked = Moment::from_millis(asked_ms);
+        if asked < self.resumed { asked } else { self.now }
     }
 
     /// Whether new answers of a task wait for the deliveries that it got before.

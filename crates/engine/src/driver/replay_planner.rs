@@ -49,6 +49,7 @@ impl Driver<'_> {
             return;
         };
         self.now = self.now.max(now);
+        self.resumed = self.now;
         let replayed = match self.restore(history.as_mut()) {
             Ok(()) => self.replay_planner(history.as_mut()).await,
             Err(error) => Err(Broken::Journal(error)),
@@ -186,7 +187,7 @@ impl Driver<'_> {
             let Some(started) = history.started(task)? else {
                 continue;
             };
-            let replay = Replay::new(history.task(task)?, started.now_ms);
+            let replay = Replay::new(history.task(task)?);
             if let Some(input) = self.tasks.input(task) {
                 let deliveries = self.operation.start(task, input, started.now_ms);
                 self.tasks.started(task, deliveries);

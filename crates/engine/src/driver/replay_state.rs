@@ -25,14 +25,12 @@ pub(super) struct Replay {
     pub(super) delivered: FxHashSet<RequestNumber>,
     /// Answers to requests that the task has made again.
     pub(super) ready: FxHashMap<RequestNumber, Answer>,
-    /// The run's time as the task sees it, in ms.
-    pub(super) now_ms: u64,
     /// How it differs from what it did before, once it does.
     pub(super) difference: Option<String>,
 }
 
 impl Replay {
-    pub(super) fn new(history: TaskHistory, started_ms: u64) -> Self {
+    pub(super) fn new(history: TaskHistory) -> Self {
         let TaskHistory {
             deliveries,
             settled,
@@ -51,7 +49,6 @@ impl Replay {
             deliveries: deliveries.into(),
             settled,
             ready: FxHashMap::default(),
-            now_ms: started_ms,
             difference: None,
         }
     }
@@ -88,7 +85,6 @@ impl Replay {
             return None;
         }
         let next = self.deliveries.pop_front()?;
-        self.now_ms = next.now_ms;
         let answers = next.requests.iter().filter_map(|number| self.ready.remove(number));
         let answers = answers.collect();
         Some((next, answers))

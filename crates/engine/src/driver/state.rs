@@ -53,6 +53,8 @@ pub struct Driver<'a> {
     /// What the run did before, until that is replayed.
     pub(super) history: Option<Box<dyn History>>,
     pub(super) checkpoints: Checkpoints,
+    /// When the run was resumed; the start if it was not.
+    pub(super) resumed: Moment,
     /// How many bytes of the output that is made again are at their target.
     pub(super) unwritten: u64,
     /// How many bytes of the output were at their target before the run was started or resumed.
@@ -122,6 +124,7 @@ impl<'a> Driver<'a> {
             journal: setup.journal,
             history: setup.history,
             checkpoints: Checkpoints::default(),
+            resumed: Moment::START,
             unwritten: setup.written,
             written_before: setup.written,
             written: setup.written,

@@ -86,10 +86,11 @@ impl Operation for Native {
         let _ = self.planner.send((call, room));
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Deliveries {
+    fn start(&mut self, task: TaskId, input: Bytes, started_ms: u64) -> Deliveries {
         reap(&mut self.running);
         let port = NativePort(Arc::new(Port {
             task,
+            started_ms,
             input,
             to_driver: self.to_driver.clone(),
             output: self.output.clone(),
@@ -145,6 +146,8 @@ pub struct NativePort(Arc<Port>);
 
 struct Port {
     task: TaskId,
+    /// The run's time, which is all that the task knows of it.
+    started_ms: u64,
     input: Bytes,
     to_driver: UnboundedSender<Notice>,
     output: Output,
@@ -256,6 +259,7 @@ impl NativePort {
         let request = Request {
             task: self.0.task,
             number,
+            asked_ms: self.0.started_ms,
             ask,
         };
         // A driver that is gone has ended this task too.

@@ -115,6 +115,8 @@ pub struct Request {
     pub task: TaskId,
     /// The request's name, or for [`Ask::Cancel`] that of the one that is meant.
     pub number: RequestNumber,
+    /// The run's time as the task knew it, in ms: that of the last delivery that it had taken, or else of its start.
+    pub asked_ms: u64,
     /// What is wanted.
     pub ask: Ask,
 }

@@ -180,6 +180,7 @@ impl TaskPort {
         let request = Request {
             task: self.task,
             number,
+            asked_ms: self.now_ms,
             ask,
         };
         if self.is_full() || (hold && !self.is_idle()) {
@@ -223,6 +224,7 @@ impl TaskPort {
                     let cancel = Request {
                         task: self.task,
                         number,
+                        asked_ms: self.now_ms,
                         ask: Ask::Cancel,
                     };
                     let _ = self.to_driver.send(Notice::Request(cancel));

@@ -127,6 +127,7 @@ impl Draw<'_> {
         Request {
             task: self.task(),
             number: self.small(),
+            asked_ms: self.number(),
             ask,
         }
     }

@@ -443,8 +443,17 @@ fn request(task: u64, number: RequestNumber, ask: Ask) -> Notice {
     Notice::Request(Request {
         task: TaskId(task),
         number,
+        asked_ms: u64::MAX,
         ask,
     })
+}
+
+/// The same request at this time as the task knew it, instead of now.
+fn asked_at(asked_ms: u64, notice: Notice) -> Notice {
+    match notice {
+        Notice::Request(request) => Notice::Request(Request { asked_ms, ..request }),
+        other => other,
+    }
 }
 
 /// A task asks for an action of kind `k`.

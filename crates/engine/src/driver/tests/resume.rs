@@ -77,7 +77,7 @@ impl Before {
 
     /// Resumes the run. `planner`: what the planner does when it is called again.
     fn resume(self, planner: impl IntoIterator<Item = Notice>) -> Run {
-        self.resume_at(Moment::START, Set::pools(&[workers(&[9])]), planner)
+        self.resume_at(Moment::from_millis(40), Set::pools(&[workers(&[9])]), planner)
     }
 
     /// Resumes the run as it is set up, at this time.
@@ -279,9 +279,9 @@ fn sleep_ends_when_it_would_have() {
     let before = with_task().delivered(1, 1, 20, &[1]);
     let mut run = before.resume(planner_of_one());
     run.tasks();
-    run.turn([sleeps(1, 1, 17)]);
+    run.turn([asked_at(3, sleeps(1, 1, 17))]);
     assert_eq!(run.tasks(), ["t1 #1 at 20: 1"]);
-    run.turn([sleeps(1, 2, 100)]);
+    run.turn([asked_at(20, sleeps(1, 2, 100))]);
     run.now = Moment::from_millis(119);
     run.turn([]);
     assert_eq!(run.tasks(), [""; 0]);
@@ -292,4 +292,48 @@ fn sleep_ends_when_it_would_have() {
         ["t1 #2 at 120: 2"],
         "counted from what the task saw when it asked"
     );
+}
+
+#[test]
+fn deadline_counts_from_when_the_action_was_first_asked_for() {
+    let options = Options {
+        deadline: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let before = with_task().settled(1, 1, "a").delivered(1, 1, 20, &[1]);
+    let mut run = before.resume(planner_of_one());
+    run.keep();
+    run.turn([asks(1, 1)]);
+    run.turn([asked_at(20, asks_with(1, 2, options)), asked_at(20, asks(1, 3))]);
+    // From now on the task knows of the time after the run was resumed.
+    run.now = Moment::from_millis(60);
+    run.turn([done(attempt(2, 1), 0, "c")]);
+    run.keep();
+    run.turn([asked_at(60, asks_with(1, 4, options))]);
+    run.now = Moment::from_millis(119);
+    run.turn([]);
+    assert_eq!(run.driver.scheduler.open(), 2);
+    run.now = Moment::from_millis(120);
+    run.turn([]);
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.reported(), ["a1 failed: Deadline"]);
+    run.now = Moment::from_millis(159);
+    run.turn([]);
+    assert_eq!(run.driver.scheduler.open(), 1);
+    run.now = Moment::from_millis(160);
+    run.turn([]);
+    assert_eq!(run.driver.scheduler.open(), 0);
+}
+
+#[test]
+fn deadline_that_passed_while_the_run_was_down_has_passed() {
+    let options = Options {
+        deadline: Duration::from_millis(10),
+        ..Options::default()
+    };
+    let mut run = with_task().resume(planner_of_one());
+    run.turn([asked_at(3, asks_with(1, 1, options))]);
+    assert_eq!(run.driver.scheduler.open(), 0);
+    assert_eq!(run.orders(), [""; 0]);
 }

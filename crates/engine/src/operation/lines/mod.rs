@@ -138,7 +138,7 @@ impl Operation for Lines {
         let _ = self.planner.send((call, room));
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Deliveries {
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries {
         let rejected = self
             .shared
             .rejected
@@ -150,6 +150,7 @@ impl Operation for Lines {
             None => Notice::Request(Request {
                 task,
                 number: REQUEST,
+                asked_ms: now_ms,
                 ask: Ask::Action(
                     Action {
                         kind: self.options.kind.clone(),
