@@ -6,7 +6,7 @@ use crate::{
     ids::{ActionId, Ax, BucketId, WorkerId},
     model::health::{Rest, Standing, Trust, WorkerCheckpoint},
     outcome::{End, Health, Reason},
-    rules::{accuse, listing, place, spending, standing, submit},
+    rules::{accuse, annul, listing, place, spending, standing, submit},
     state::State,
 };
 
@@ -63,6 +63,16 @@ pub(crate) fn resubmit(state: &mut State, id: ActionId, spec: Spec, failed: &[Fa
     };
     for before in failed {
         take_failure(state, ax, before);
+    }
+    // What failed on a worker that has been taken out since does not count.
+    for wx in failed
+        .iter()
+        .filter_map(|before| state.workers.slot(before.worker?))
+        .collect::<Vec<_>>()
+    {
+        if !state.is_usable(wx) {
+            annul::annul(state, wx);
+        }
     }
     if state.is_spent(ax) {
         return state.fail(ax, Reason::Exhausted);

@@ -31,6 +31,7 @@ mod rules_host;
 mod rules_poison;
 mod rules_quorum;
 mod rules_quota;
+mod rules_restore;
 mod rules_retry;
 mod rules_stop;
 mod rules_unfit;
