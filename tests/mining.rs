@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Ended, Live, beside, host, of_type, root, wasm};
+use crate::support::{Ended, Folder, Live, becomes_true, beside, host, of_type, root, wasm};
 
 /// Three windows of the five working accounts, 50 units each, are 750 units. This many pages of 25 items are 784: two units for
 /// a page, one for an item and one more for each of the 28 items that get a 503 the first time.
@@ -81,13 +82,24 @@ impl Drop for Catalogue {
 }
 
 /// Starts the example against this server, as its README does.
-fn mine(server: &Catalogue, reports: &str) -> Live {
+fn mine(server: &Catalogue, reports: &str, options: &[&str]) -> Live {
     let words = command("disperse-host run").into_iter().skip(1);
-    let args: Vec<String> = words
-        .map(|word| word.replace("127.0.0.1:8000", &server.address))
-        .chain(["--format", "json", "--env", reports].map(str::to_owned))
+    let words = words.map(|word| word.replace("127.0.0.1:8000", &server.address));
+    let options = ["--env", reports].into_iter().chain(options.iter().copied());
+    host(words.chain(options.map(str::to_owned))).start().within(DEADLINE)
+}
+
+/// The numbers of the items in an output, rising.
+fn ids(output: &str) -> Vec<u64> {
+    let mut ids: Vec<u64> = output
+        .lines()
+        .map(|line| {
+            let item: Value = serde_json::from_str(line).expect(line);
+            item["id"].as_u64().unwrap()
+        })
         .collect();
-    host(args).start().within(DEADLINE)
+    ids.sort_unstable();
+    ids
 }
 
 /// Checks that every item is in the results once, and was fetched once.
@@ -97,15 +109,7 @@ fn everything_once(ended: &Ended, stats: &Value) {
         .iter()
         .map(|event| event["text"].as_str().unwrap())
         .collect();
-    let mut ids: Vec<u64> = text
-        .lines()
-        .map(|line| {
-            let item: Value = serde_json::from_str(line).expect(line);
-            item["id"].as_u64().unwrap()
-        })
-        .collect();
-    ids.sort_unstable();
-    assert_eq!(ids, (1..=ITEMS).collect::<Vec<_>>());
+    assert_eq!(ids(&text), (1..=ITEMS).collect::<Vec<_>>());
     assert_eq!(stats["items"]["distinct"], ITEMS, "{stats:#}");
     assert_eq!(stats["items"]["most"], 1, "{stats:#}");
 }
@@ -174,7 +178,7 @@ fn every_quota_is_used_up_and_none_is_overrun_with_and_without_reports() {
     let runs: Vec<_> = runs
         .into_iter()
         .map(|(server, reports)| {
-            let run = mine(&server, reports);
+            let run = mine(&server, reports, &["--format", "json"]);
             (server, run, reports)
         })
         .collect();
@@ -186,4 +190,52 @@ fn every_quota_is_used_up_and_none_is_overrun_with_and_without_reports() {
         every_window_is_full_and_none_is_overrun(&stats);
         bad_tokens_are_taken_out(&ended, &stats);
     }
+}
+
+/// Kills a run ten times, each time with requests in flight, and resumes it. Returns what the server counted.
+fn mine_with_kills(server: &Catalogue, reports: &str, pages: u64) -> Value {
+    const KILLS: u64 = 10;
+    let (folder, items) = (Folder::new(), 25 * pages);
+    let (journal, output) = (folder.path("run.journal"), folder.path("items"));
+    let mut run = mine(server, reports, &[&format!("--journal={journal}"), "--output", &output]);
+    for kill in 1..=KILLS {
+        let enough = items * kill / (KILLS + 1);
+        let fetched = || server.stats()["items"]["distinct"].as_u64().unwrap() >= enough;
+        assert!(becomes_true(DEADLINE, || fetched() || !run.is_running()));
+        assert!(run.is_running(), "it ended before kill {kill}");
+        run.send(Signal::KILL);
+        run.end();
+        run = host(["resume", &journal]).start().within(DEADLINE);
+    }
+    run.end().exits(0);
+    let written = std::fs::read_to_string(&output).unwrap();
+    assert_eq!(ids(&written), (1..=items).collect::<Vec<_>>());
+    server.stats()
+}
+
+#[test]
+fn quotas_are_not_overrun_however_often_the_run_is_killed() {
+    const PAGES: &str = "14";
+    wasm("api_mining");
+    let building = beside();
+    let servers = [(&["--no-headers"][..], "REPORTS=0"), (&[][..], "REPORTS=1")].map(|(options, reports)| {
+        let options: Vec<&str> = ["--pages", PAGES].into_iter().chain(options.iter().copied()).collect();
+        (Catalogue::start(&options), reports)
+    });
+    drop(building);
+    let pages = PAGES.parse().unwrap();
+    thread::scope(|scope| {
+        let runs = servers
+            .each_ref()
+            .map(|(server, reports)| scope.spawn(move || mine_with_kills(server, reports, pages)));
+        for (run, (_, reports)) in runs.into_iter().zip(&servers) {
+            let stats = run.join().unwrap();
+            for (account, quota) in stats["accounts"].as_object().unwrap() {
+                assert_eq!(quota["rejected"], 0, "{reports}: 429 for {account}: {stats:#}");
+            }
+            // The worker with this token is evicted once, and not after each kill.
+            let requests = stats["tokens"]["demo-revoked"]["requests"].as_u64().unwrap();
+            assert!(requests < 30, "{reports}: {requests} requests with a revoked token");
+        }
+    });
 }

@@ -1,50 +1,14 @@
 //! Records what of quotas and workers has to survive a crash, and goes on from that when the run is resumed.
 
-use std::{io, sync::Arc};
+use std::io;
 
-use disperse_scheduler::{BucketHistory, BucketId, Event, Moment, WorkerCheckpoint, WorkerId};
-use rustc_hash::FxHashMap;
+use disperse_scheduler::{BucketId, Event, Moment, WorkerId};
 
 use super::{
+    checkpoint_state::{Checkpoints, is_news},
     journal::{History, QuotaReserved, Record, TurnNumber, WorkerChanged},
     state::Driver,
 };
-
-/// By how much the score of a worker moves before that is recorded. Arbitrary: a tenth of what quarantines it at least
-/// ([`Policy::quarantine_score`](disperse_scheduler::Policy::quarantine_score)).
-const SCORE_STEP: f64 = 0.5;
-
-/// What is known of quotas and workers from before the run was resumed, and what may have to be recorded of them.
-#[derive(Default)]
-pub(super) struct Checkpoints {
-    is_resumed: bool,
-    /// By the keys of buckets that are not defined yet.
-    buckets: FxHashMap<Arc<str>, BucketHistory>,
-    /// By the names of workers that have not joined yet.
-    workers: FxHashMap<Arc<str>, WorkerCheckpoint>,
-    /// Workers that may have changed.
-    changed: Vec<WorkerId>,
-}
-
-impl Checkpoints {
-    /// The health of a worker or the evidence against it may have changed.
-    pub(super) fn note_change(&mut self, worker: WorkerId) {
-        self.changed.push(worker);
-    }
-}
-
-/// Whether a worker differs from what was recorded of it.
-fn is_news(before: &WorkerCheckpoint, now: &WorkerCheckpoint, at: Moment) -> bool {
-    let rest = |one: &WorkerCheckpoint| WorkerCheckpoint {
-        busy_until: Some(one.busy_until)
-            .filter(|until| *until > at)
-            .unwrap_or(Moment::START),
-        score: 0.0,
-        ..*one
-    };
-    let is_moved = (before.score - now.score).abs() >= SCORE_STEP || (before.score > 0.0) != (now.score > 0.0);
-    is_moved || rest(before) != rest(now)
-}
 
 impl Driver<'_> {
     /// Records what has to be known of a worker's buckets. Returns the turn that reserves what an attempt that it is given now spends:
@@ -102,18 +66,17 @@ impl Driver<'_> {
         let quotas = history.quotas()?;
         self.checkpoints = Checkpoints {
             is_resumed: true,
-            buckets: FxHashMap::default(),
             workers: history
                 .workers()?
                 .into_iter()
                 .map(|one| (one.worker, one.checkpoint))
                 .collect(),
-            changed: Vec::new(),
+            ..Checkpoints::default()
         };
         for QuotaReserved { bucket, block, now_ms } in quotas {
             let before = self.checkpoints.buckets.entry(bucket).or_default();
             // It was recorded within this millisecond.
-            before.add(Moment::from_millis(now_ms + 1), &block);
+            before.add(Moment::from_millis(now_ms.saturating_add(1)), &block);
         }
         for bucket in self.quotas.ids() {
             self.restore_bucket(bucket);

@@ -6,6 +6,7 @@
 mod actions;
 mod attempt_reports;
 mod attempts;
+mod checkpoint_state;
 mod checkpoints;
 mod clock;
 mod effects;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use super::{
     actions::Actions,
     attempts::OpenAttempts,
-    checkpoints::Checkpoints,
+    checkpoint_state::Checkpoints,
     clock::Clock,
     effects::Effects,
     evidence::Evidence,

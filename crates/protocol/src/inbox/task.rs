@@ -381,4 +381,21 @@ mod tests {
         drop(to_task);
         assert_eq!(port.poll_next_delivery(&mut cx), Poll::Ready(false));
     }
+
+    #[test]
+    fn request_has_the_time_that_its_task_knew() {
+        let (to_driver, mut inbox) = unbounded_channel();
+        let (mut to_task, arrivals) = deliveries();
+        let mut port = TaskPort::new(TaskId(1), 3, NonZeroU32::MAX, to_driver, arrivals);
+        port.sleep(Duration::from_millis(1));
+        to_task.send(parcel(1, &[1]));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(port.poll_next_delivery(&mut cx), Poll::Ready(true));
+        port.sleep(Duration::from_millis(1));
+        let mut asked = Vec::new();
+        while let Ok(Notice::Request(request)) = inbox.try_recv() {
+            asked.push(request.asked_ms);
+        }
+        assert_eq!(asked, [3, 10]);
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use disperse_protocol::{control::Query, inbox::FailureClass};
+use disperse_protocol::{
+    control::Query,
+    inbox::{ActionName, FailureClass, Reported},
+};
 use disperse_scheduler::{BucketHistory, Evicted, Health, Quota, WorkerCheckpoint};
 
 use super::{
@@ -10,7 +13,6 @@ use super::{
     *,
 };
 use crate::driver::{AttemptRecord, QuotaReserved, WorkerChanged};
-use disperse_protocol::inbox::ActionName;
 
 const PER: Duration = Duration::from_secs(10);
 
@@ -117,16 +119,12 @@ impl Killed {
                 .map(|dispatched| dispatched + self.random.up_to(killed.since(dispatched))),
         );
         let durable = run.fake.recorded().durable.unwrap();
-        for (turn, records) in std::mem::take(&mut run.fake.recorded().records) {
-            if turn > durable && self.random.below(2) == 0 {
-                break;
-            }
-            self.recorded
-                .extend(records.into_iter().filter_map(|record| match record {
-                    Record::QuotaReserved(reserved) => Some(reserved),
-                    _ => None,
-                }));
-        }
+        let mut records = std::mem::take(&mut run.fake.recorded().records);
+        let mut survives = |turn| turn <= durable || self.random.below(2) == 0;
+        let kept = records.iter().take_while(|(turn, _)| survives(*turn)).count();
+        records.truncate(kept);
+        run.fake.recorded().records = records;
+        self.recorded.extend(quotas(&run));
     }
 
     /// The most that was counted within any time of this length.
@@ -229,6 +227,75 @@ fn attempt_waits_until_its_units_are_reserved() {
     assert_eq!(run.orders(), ["w0 run a2#1"], "a block has two units");
     run.turn([asks_with(1, 3, idempotent())]);
     assert_eq!(run.orders(), [""; 0]);
+}
+
+#[test]
+fn order_to_stop_does_not_overtake_an_attempt_that_waits_for_its_quota() {
+    let mut run = Set {
+        has_journal: true,
+        buckets: vec![bucket(Quota::Sliding { limit: 10, per: PER })],
+        ..Set::pools(&[workers(&[9])])
+    }
+    .run();
+    run.turn([handed("")]);
+    run.keep();
+    run.turn([asks_with(1, 1, idempotent())]);
+    run.turn([cancels(1, 1)]);
+    assert_eq!(run.orders(), [""; 0]);
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.orders(), ["w0 run a1#1", "w0 stop a1#1"]);
+}
+
+/// The parts of quotas that were recorded.
+fn quotas(run: &Run) -> Vec<QuotaReserved> {
+    let records = std::mem::take(&mut run.fake.recorded().records);
+    let records = records.into_iter().flat_map(|(_, records)| records);
+    records
+        .filter_map(|record| match record {
+            Record::QuotaReserved(reserved) => Some(reserved),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn report_of_what_others_have_spent_holds_after_a_kill() {
+    let set = || Set {
+        has_journal: true,
+        buckets: vec![bucket(Quota::Fixed { limit: 64, per: PER })],
+        ..Set::pools(&[workers(&[9])])
+    };
+    let mut run = set().run();
+    run.turn([handed("")]);
+    run.turn([asks_with(1, 1, idempotent())]);
+    run.keep();
+    run.turn([]);
+    let mut reports = done(attempt(1, 1), 0, "r");
+    if let Notice::AttemptEnded(ended) = &mut reports {
+        ended.reports = Some(Box::new([Reported {
+            bucket: "requests".into(),
+            remaining: 3,
+            resets: PER / 2,
+        }]));
+    }
+    run.turn([reports]);
+    let recorded = quotas(&run);
+    assert_eq!(recorded.iter().map(|one| one.block.units).collect::<Vec<_>>(), [1, 0]);
+    let before = Before {
+        quotas: recorded,
+        ..Before::default()
+    };
+    let mut run = before.resume_at(Moment::from_millis(100), set(), []);
+    run.turn([handed("")]);
+    run.turn((1..=9).map(|number| asks_with(1, number, idempotent())));
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.orders().len(), 3);
+    run.pass(PER / 2);
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.orders().len(), 6, "the window is over");
 }
 
 /// A worker as it was recorded.
