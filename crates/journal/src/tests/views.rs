@@ -1,6 +1,6 @@
 //! What people read.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use disperse_engine::driver::{Journal as _, Record};
 use disperse_protocol::inbox::FailureClass;
@@ -131,7 +131,7 @@ fn views_show_failed_attempts_and_what_workers_are_now() {
         let rows = statement.query_map((), |row| row.get(0)).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
     };
-    let workers = "SELECT concat_ws(', ', worker, health, quarantined_until_ms) FROM workers";
+    let workers = "SELECT concat_ws(', ', worker, health, quarantined_until_ms) FROM workers ORDER BY id";
     assert_eq!(all(workers), ["pool/2, evicted: unfit", "pool/1, quarantined, 500"]);
     let attempts = "SELECT concat_ws(', ', task, request, worker, class, message) FROM attempts";
     assert_eq!(all(attempts), ["3, 1, pool/1, transient, no answer"]);
