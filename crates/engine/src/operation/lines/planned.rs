@@ -171,9 +171,11 @@ impl Planned {
         };
         let (text, lines) = kept.unwrap_or_else(|| {
             let is_counted = self.batch > 1 && gaps && result.is_none();
-            let lines = 1 + is_counted
-                .then(|| memchr::memchr_iter(self.end, &input).count())
-                .unwrap_or_default();
+            let more = match is_counted {
+                true => memchr::memchr_iter(self.end, &input).count(),
+                false => 0,
+            };
+            let lines = 1 + more;
             (LineText::Memory(input), u32::try_from(lines).unwrap_or(u32::MAX))
         });
         End {
