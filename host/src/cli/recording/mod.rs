@@ -180,6 +180,7 @@ impl Recorder {
             Failure::machine("the end of the run cannot be recorded", &error)
                 .hint("what was recorded before can be resumed")
         })?;
+        RecordedRun::forget_oldest();
         if is_resumable && !quiet {
             print_stderr(&format!("go on with: {}", resume_command(&self.id, &self.path)));
         }

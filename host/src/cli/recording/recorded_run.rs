@@ -16,6 +16,9 @@ use super::{
 };
 use crate::cli::console::Failure;
 
+/// How many journals are kept of runs that finished or failed, the newest ones: as many as records of ended runs.
+const ENDED_KEPT: usize = 10;
+
 /// A run that has a journal.
 pub(crate) struct RecordedRun {
     journal: PathBuf,
@@ -69,6 +72,26 @@ impl RecordedRun {
     /// The folder of runs cannot be read.
     pub(crate) fn all() -> Result<Vec<Self>, Failure> {
         Ok(all()?.into_iter().map(|(_, journal)| Self { journal }).collect())
+    }
+
+    /// Those of them that finished or failed, each with when it ended, in ms since 1970.
+    ///
+    /// # Errors
+    /// The folder of runs cannot be read.
+    pub(crate) fn ended() -> Result<impl Iterator<Item = (Option<u64>, Self)>, Failure> {
+        Ok(Self::all()?.into_iter().filter_map(|run| {
+            // One that cannot be read may be of a newer version.
+            let state = run.state().ok()?;
+            let is_over = matches!(state.status, RecordedStatus::Finished | RecordedStatus::Failed);
+            is_over.then_some((state.info.ended_unix_ms, run))
+        }))
+    }
+
+    /// Removes the journals of runs that finished or failed but for the newest ones. What cannot be removed stays.
+    pub(super) fn forget_oldest() {
+        for (_, run) in Self::ended().into_iter().flatten().skip(ENDED_KEPT) {
+            let _ = run.remove();
+        }
     }
 
     /// The run that [`find`] finds.

@@ -32,7 +32,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, Failure> {
 fn list(format: Format) -> Result<(), Failure> {
     let runs: Vec<RunLine> = RecordedRun::all()?.iter().map(RunLine::of).collect();
     if runs.is_empty() {
-        print_stderr("no run has a journal here: `run --journal` keeps one");
+        print_stderr("no run has a journal here");
         return Ok(());
     }
     print(&match format {

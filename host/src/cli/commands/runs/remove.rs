@@ -10,7 +10,7 @@ use crate::{
     cli::{
         args::{Keep, RemoveArgs},
         console::{Failure, json_line, print},
-        recording::{RecordedRun, RecordedStatus},
+        recording::RecordedRun,
     },
     report::Format,
     units::Size,
@@ -56,16 +56,12 @@ fn named(names: &[String]) -> Result<Vec<RecordedRun>, Failure> {
 
 /// The runs that finished or failed, but for those that are kept.
 fn beyond(keep: Keep) -> Result<Vec<RecordedRun>, Failure> {
-    let ended = RecordedRun::all()?.into_iter().filter_map(|run| {
-        // One that cannot be read may be of a newer version.
-        let state = run.state().ok()?;
-        let is_over = matches!(state.status, RecordedStatus::Finished | RecordedStatus::Failed);
-        is_over.then_some((state.info.ended_unix_ms, run))
-    });
     let now = unix_ms();
-    let runs = ended.enumerate().filter(|(index, (ended, _))| match keep {
-        Keep::Newest(count) => *index >= count,
-        Keep::Within(time) => ended.is_some_and(|ended| u128::from(now.saturating_sub(ended)) > time.as_millis()),
-    });
+    let runs = RecordedRun::ended()?
+        .enumerate()
+        .filter(|(index, (ended, _))| match keep {
+            Keep::Newest(count) => *index >= count,
+            Keep::Within(time) => ended.is_some_and(|ended| u128::from(now.saturating_sub(ended)) > time.as_millis()),
+        });
     Ok(runs.map(|(_, (_, run))| run).collect())
 }
