@@ -17,7 +17,7 @@ use disperse_protocol::{
     control::FailureCause,
     inbox::{
         Action, ActionName, Ask, AttemptEnded, AttemptFailed, FailureClass, Job, Notice, Options, Order, OutputPiece,
-        PlannerNotice, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Words,
+        PlannerNotice, PlannerStep, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Words,
     },
     limits::Limits,
     text::cut_to,
@@ -34,7 +34,9 @@ impl Driver<'_> {
                 self.tasks.hand_out(&mut self.effects, input, guard.charge());
             }
             Notice::Planner(PlannerNotice::Begun { step, now_ms }, _) => {
-                self.record(|| Record::PlannerCalled(PlannerCalled { step, now_ms }));
+                if step != PlannerStep::Finish || !self.is_finish_recorded {
+                    self.record(|| Record::PlannerCalled(PlannerCalled { step, now_ms }));
+                }
             }
             Notice::Planner(PlannerNotice::Output { origin, bytes }, room) => {
                 self.output(OutputPiece { bytes, origin, room });

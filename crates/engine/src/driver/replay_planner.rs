@@ -88,7 +88,8 @@ impl Driver<'_> {
                     self.tasks.planner(&PlannerNotice::Collected);
                 }
                 PlannerStep::Finish => {
-                    // Its end comes as that of any other call.
+                    // Its notices come as those of any other call, but for its beginning, which is recorded.
+                    self.is_finish_recorded = true;
                     self.tasks.finish_again();
                     self.operation.call(PlannerCall::Finish, TaskRoom::default(), now_ms);
                 }

@@ -61,6 +61,8 @@ pub struct Driver<'a> {
     pub(super) written_before: u64,
     /// How many are recorded to be.
     pub(super) written: u64,
+    /// Whether the beginning of the planner's last call is recorded, and comes again.
+    pub(super) is_finish_recorded: bool,
     /// The tasks that are being replayed.
     pub(super) replays: Replays,
     pub(super) effects: Effects,
@@ -128,6 +130,7 @@ impl<'a> Driver<'a> {
             unwritten: setup.written,
             written_before: setup.written,
             written: setup.written,
+            is_finish_recorded: false,
             replays: Replays::default(),
             effects: Effects::default(),
             vanished: Vec::new(),

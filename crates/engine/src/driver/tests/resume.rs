@@ -169,6 +169,23 @@ fn planner_is_called_again_as_before() {
     assert!(run.now >= Moment::from_millis(10));
 }
 
+/// Recorded again, it would be called twice when the run is resumed the next time.
+#[test]
+fn last_call_of_the_planner_is_recorded_once() {
+    let before = with_task()
+        .ended(1, "out")
+        .called(PlannerStep::Collect(TaskId(1)), 9)
+        .called(PlannerStep::Finish, 10);
+    let told = planner_of_one().into_iter().chain([planner(PlannerNotice::Collected)]);
+    let mut run = before.resume(told);
+    let step = PlannerStep::Finish;
+    run.turn([planner(PlannerNotice::Begun { step, now_ms: 10 }), output("end")]);
+    assert_eq!(records(&run), 0);
+    run.keep();
+    run.turn([planner(PlannerNotice::Finished(Ok(())))]);
+    assert_eq!(run.reported().last().map(String::as_str), Some("output: end"));
+}
+
 #[test]
 fn task_that_had_ended_and_was_not_collected_is_collected() {
     let mut run = with_task().ended(1, "out").resume(planner_of_one());
