@@ -30,6 +30,7 @@ mod hostile;
 mod http;
 mod inspect;
 mod invocation;
+mod kills;
 mod limits;
 mod man;
 mod map;

@@ -160,7 +160,7 @@ fn settled_actions_are_not_performed_again() {
     let (mut arguments, mut kills) = (run.arguments(), 0);
     loop {
         let mut live = host(&arguments).start();
-        let enough = performed().len() + 4 * TASKS;
+        let enough = performed().len() + 2 * TASKS;
         assert!(
             becomes_true(Duration::from_secs(60), || performed().len() >= enough
                 || !live.is_running()),

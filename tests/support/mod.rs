@@ -94,7 +94,8 @@ pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
 const NO_JOURNAL: &str = "--no-journal";
 
 fn without_journal(args: &mut Vec<OsString>) {
-    let is_said = args.iter().any(|arg| arg.to_string_lossy().starts_with("--journal"));
+    let is_said = |arg: &OsString| arg == NO_JOURNAL || arg.to_string_lossy().starts_with("--journal");
+    let is_said = args.iter().any(is_said);
     if args.first().is_some_and(|arg| arg == "run") && !is_said {
         args.insert(1, NO_JOURNAL.into());
     }
@@ -286,6 +287,11 @@ impl Live {
             }
             self.poll_again(what);
         }
+    }
+
+    /// Whether stderr has this text so far.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.stderr.so_far()).contains(text)
     }
 
     /// Closes an endless input.
