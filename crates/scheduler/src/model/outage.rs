@@ -173,8 +173,11 @@ impl Bursts {
 pub(crate) struct Streak {
     /// How many there were before.
     number: u32,
-    /// When the first of them failed.
+    /// Whether there was a failure, of any sort.
+    has_begun: bool,
+    /// When the first of those failed that an outage explains.
     since: Moment,
+    /// How many of those there were.
     failures: u32,
     /// Some of their actions, as many as matter.
     actions: Vec<ActionId>,
@@ -197,6 +200,11 @@ impl Streak {
         self.number
     }
 
+    /// Records a failure of any sort.
+    pub(crate) fn begin(&mut self) {
+        self.has_begun = true;
+    }
+
     /// Records a failure that an outage explains.
     pub(crate) fn note_failure(&mut self, now: Moment, wx: Wx, action: ActionId) {
         if self.failures == 0 {
@@ -217,7 +225,7 @@ impl Streak {
     /// Ends it, if it has begun, and begins the next one.
     #[inline]
     pub(crate) fn end(&mut self) -> Option<Self> {
-        if self.failures == 0 {
+        if !self.has_begun {
             return None;
         }
         let next = Self {

@@ -5,8 +5,8 @@
 //! actions on enough workers, it is only *probed*. Traps do not count: an outage makes no worker trap, bad actions do.
 //!
 //! If a shorter burst goes on, the workers that fail in it pause, longer the longer it takes, and are then tried with
-//! actions that never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a streak
-//! which a success ended soon, and fail again, are bad ones: no worker pauses for these.
+//! actions that never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a streak,
+//! by a trap or not, which a success ended soon, and fail again, are bad ones: no worker pauses for these.
 //!
 //! A pool in which nothing ever worked is neither probed nor does it pause: more likely than a service that is down
 //! when the run begins are a mistake in each action or in the workers' code, and then a run is to end soon and report
@@ -122,10 +122,11 @@ pub(crate) fn note_outage(state: &mut State, px: Px, wx: Wx, action: ActionId) {
 /// Takes note that an action failed in the row of failures that its pool is in.
 fn note_streak(state: &mut State, px: Px, action: ActionId) {
     let ax = state.actions.slot(action);
-    let pool = state.pools.get(px);
+    let pool = state.pools.get_mut(px);
     let (Some(pool), Some(action)) = (pool, ax.and_then(|ax| state.actions.get_mut(ax))) else {
         return;
     };
+    pool.streak.begin();
     let history = action.history.get_or_insert_default();
     if history.last_streak != Some(pool.streak.number()) {
         history.fails_again |= pool.refutes(history.last_streak);
