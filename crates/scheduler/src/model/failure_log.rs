@@ -8,9 +8,9 @@ use crate::{
     moment::Moment,
 };
 
-/// How many of a worker's last failures are weighed. Arbitrary: more than it takes to find a bad worker, and less than
-/// two kilobytes.
-const FAILURES_MAX: usize = 32;
+/// How many of a worker's last failures are weighed that no bad action explains. Arbitrary: twice what `map` has in
+/// flight for each worker, so that failures without a verdict leave room for those with one; less than eight kilobytes.
+const FAILURES_MAX: usize = 128;
 
 /// A failure of a worker, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,30 @@ impl FailureLog {
         if let Some(failure) = self.last_of_mut(action) {
             failure.guilt = guilt;
         }
+        self.compute_score(relief);
+    }
+
+    /// Forgets the failures of an action that was at fault, so that they take the place of no others.
+    pub(crate) fn acquit(&mut self, action: ActionId, relief: f64) {
+        let mut successes = 0;
+        let before = self.failures.len();
+        self.failures.retain_mut(|failure| {
+            let is_kept = failure.action != action;
+            if is_kept {
+                failure.successes_before = failure.successes_before.saturating_add(std::mem::take(&mut successes));
+            } else {
+                successes = successes.saturating_add(failure.successes_before);
+            }
+            is_kept
+        });
+        self.successes_since = self.successes_since.saturating_add(successes);
+        if self.failures.len() < before {
+            self.compute_score(relief);
+        }
+    }
+
+    /// Computes the score.
+    fn compute_score(&mut self, relief: f64) {
         let after = |score: f64, successes: u32| (score + f64::from(successes) * relief).max(0.0);
         let sum = |score: f64, failure: &Failure| after(score, failure.successes_before) + failure.guilt;
         self.score = after(self.failures.iter().fold(0.0, sum), self.successes_since);

@@ -11,6 +11,10 @@ const PRIOR: (f64, f64) = (2.0, 20.0);
 /// Between which bounds the learned rate is believed. Arbitrary.
 const RATE: (f64, f64) = (0.02, 0.40);
 
+/// The highest rate where the failures of bad actions count. Arbitrary: a worker that fails everything is known by 66
+/// failures in a row.
+const RATE_OF_ALL_MAX: f64 = 0.9;
+
 /// How much more often than the others a bad worker fails, and the bounds of that. Arbitrary; what follows from it is
 /// simulated in `sim/presets.rs`.
 const BAD_TIMES: f64 = 3.0;
@@ -50,6 +54,8 @@ pub(crate) struct FailureRate {
     /// The same of each worker, by its place. Whether a worker fails more than others is measured by the others alone,
     /// failures and successes: in a small pool it would otherwise set the rate that it is measured by.
     own: Vec<Ends>,
+    /// Failures of actions that were at fault, on any worker.
+    bad: f64,
     /// What the newest observation counts.
     weight: f64,
     /// What a success adds to a score (it is negative), by the rate as it was lately.
@@ -62,6 +68,7 @@ impl Default for FailureRate {
         let mut failure_rate = Self {
             all: Ends::default(),
             own: Vec::new(),
+            bad: 0.0,
             weight: 1.0,
             relief: 0.0,
             unread: 0,
@@ -81,6 +88,16 @@ impl FailureRate {
     pub(crate) fn rate_elsewhere(&self, wx: Wx) -> f64 {
         let others = self.others(wx);
         rate(others.failed, others.ok, RATE)
+    }
+
+    /// The rate at which attempts of this kind fail on any worker, as it follows from the other workers, and from bad
+    /// actions wherever they were tried.
+    pub(crate) fn rate_of_all(&self, wx: Wx) -> f64 {
+        let others = self.others(wx);
+        let usual = rate(others.failed + others.unproved, others.ok, (RATE.0, RATE_OF_ALL_MAX));
+        let Ends { ok, failed, unproved } = self.all;
+        let bad = self.bad / (ok + failed + unproved + self.bad).max(1.0);
+        (usual + bad * (1.0 - usual)).min(RATE_OF_ALL_MAX)
     }
 
     /// What guilt adds to this worker's score.
@@ -137,6 +154,11 @@ impl FailureRate {
         self.refresh();
     }
 
+    /// So many failures were the fault of their action. That makes what was seen of workers no older.
+    pub(crate) fn note_bad(&mut self, failures: u32) {
+        self.bad += f64::from(failures) * self.weight;
+    }
+
     fn see(&mut self, wx: Wx, add: impl Fn(&mut Ends, f64)) {
         self.weight *= 1.0 / KEEP;
         let index = wx.index() as usize;
@@ -153,6 +175,7 @@ impl FailureRate {
                 ends.failed /= self.weight;
                 ends.unproved /= self.weight;
             }
+            self.bad /= self.weight;
             self.weight = 1.0;
         }
     }

@@ -70,6 +70,11 @@ impl Skill {
         self.log.score() >= enough || self.on_trial && guilt > 0.0
     }
 
+    /// Forgets the failures of an action that was at fault.
+    pub(crate) fn acquit(&mut self, action: ActionId, relief: f64) {
+        self.log.acquit(action, relief);
+    }
+
     /// Whether the worker is good at the kind.
     pub(crate) fn is_good(&self, enough: f64, probation: u32) -> bool {
         self.until == Moment::NEVER

@@ -29,9 +29,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 pub(crate) const PAUSE_JITTER: f64 = 0.5;
 
 /// How many failures in a row with no verdict make a worker suspect that failed an action of this kind: as many as
-/// chance alone explains less than once in a thousand times, by the rate of the other workers.
+/// chance alone explains less than once in a thousand times, by the rate of the other workers and that of bad actions.
 pub(crate) fn suspect_after(state: &State, wx: Wx, kx: Option<Kx>) -> usize {
-    let rate = kx.and_then(|kx| Some(state.kinds.get(kx)?.failure_rate.rate_elsewhere(wx)));
+    let rate = kx.and_then(|kx| Some(state.kinds.get(kx)?.failure_rate.rate_of_all(wx)));
     let learned = rate.map_or(0, |rate| row_below(BY_CHANCE, rate));
     learned.max(state.policy.suspect_after) as usize
 }

@@ -65,7 +65,7 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
         _ if accused.is_empty() => {}
         Outcome::Done { .. } => verdict::convict(state, closed, by, &accused),
         Outcome::Failed(Reason::Poison | Reason::Permanent | Reason::Oversize) => {
-            verdict::acquit(state, closed, &accused);
+            verdict::blame_action(state, closed, &accused);
         }
         Outcome::Failed(_) => verdict::close(state, closed, rx, &accused),
     }

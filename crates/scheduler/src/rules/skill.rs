@@ -31,6 +31,13 @@ pub(crate) fn note_failure(state: &mut State, wx: Wx, kx: Kx, action: ActionId) 
     }
 }
 
+/// A failure is no evidence against the worker.
+pub(crate) fn acquit(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), relief: f64) {
+    if let Some(skill) = skill_of(state, wx, kx) {
+        skill.acquit(action, relief);
+    }
+}
+
 /// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and
 /// good at another one.
 pub(crate) fn weigh_skill(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {

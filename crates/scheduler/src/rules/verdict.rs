@@ -140,11 +140,30 @@ fn close_accusation(state: &mut State, closed: Closed, accused: &Accused, verdic
     state.commands.push(accused.judged(closed.id, worker.id, verdict));
 }
 
+/// The action failed wherever it went: no worker is guilty, and each of them fails such actions as often as they come.
+pub(crate) fn blame_action(state: &mut State, closed: Closed, accused: &[Accused]) {
+    if let Some(kind) = state.kinds.get_mut(closed.kx) {
+        let failures = accused.iter().map(|accused| accused.spent).sum();
+        kind.failure_rate.note_bad(failures);
+    }
+    acquit(state, closed, accused);
+}
+
+/// A failure is no evidence against a worker.
+fn forget_failure(state: &mut State, wx: Wx, closed: Closed) {
+    let relief = state.kinds.get(closed.kx).map_or(0.0, |kind| kind.failure_rate.relief);
+    if let Some(worker) = state.workers.get_mut(wx) {
+        worker.health.log.acquit(closed.id, relief);
+    }
+    skill::acquit(state, wx, (closed.kx, closed.id), relief);
+}
+
 /// The action failed wherever it went, or is not wanted any more: no worker is guilty.
 pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
     for accused in accused {
         close_accusation(state, closed, accused, Verdict::Cleared);
         unfit::close_unfit_report(state, accused.wx, closed.id);
+        forget_failure(state, accused.wx, closed);
         let suspect_after = damping::suspect_after(state, accused.wx, Some(closed.kx));
         let Some(worker) = state.workers.get(accused.wx) else {
             continue;
@@ -175,7 +194,7 @@ pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
 pub(crate) fn close(state: &mut State, closed: Closed, rx: Rx, accused: &[Accused]) {
     let failed_by = accused.len();
     if failed_by >= JURY.min(state.usable(rx)) || state.policy.blame != Blame::Deferred {
-        return acquit(state, closed, accused);
+        return blame_action(state, closed, accused);
     }
     let open = accused.iter().map(|accused| FollowUp::CloseOpen {
         closed,
@@ -189,14 +208,18 @@ pub(crate) fn close(state: &mut State, closed: Closed, rx: Rx, accused: &[Accuse
 pub(crate) fn close_open(state: &mut State, closed: Closed, accused: Accused, failed_by: usize) {
     let Closed { id, kx, .. } = closed;
     let px = state.workers.get(accused.wx).map(|worker| worker.px);
-    let is_told = |px: Px| {
-        let burst = state.pools.get(px).and_then(|pool| pool.bursts.at(accused.at));
-        state.is_systemic(px) || outage::was_out(state, px, accused.at) || burst.is_some()
-    };
-    if accused.spent == 0 || px.is_none_or(is_told) {
+    let is_out = |px: Px| state.is_systemic(px) || outage::was_out(state, px, accused.at);
+    if accused.spent == 0 || px.is_none_or(is_out) {
         return acquit(state, closed, &[accused]);
     }
+    let pool = px.and_then(|px| state.pools.get(px));
+    let is_in_burst = pool.is_some_and(|pool| pool.bursts.at(accused.at).is_some());
     let Some(kind) = state.kinds.get_mut(kx) else { return };
+    if is_in_burst {
+        // It is no evidence against this worker, but of how often any worker fails.
+        kind.failure_rate.unproved(accused.wx, accused.spent);
+        return acquit(state, closed, &[accused]);
+    }
     let (guilt, relief) = (
         kind.failure_rate.suspicion(accused.wx, failed_by),
         kind.failure_rate.relief,
