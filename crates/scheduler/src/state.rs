@@ -275,6 +275,11 @@ impl State {
         self.over_route(rx).map(count).sum()
     }
 
+    /// Whether an attempt that began after that moment has succeeded in a pool of a route.
+    pub(crate) fn has_worked_since(&self, rx: Rx, moment: Moment) -> bool {
+        self.over_route(rx).any(|pool| pool.bursts.worked_at > moment)
+    }
+
     /// The pools of a route.
     #[inline]
     pub(crate) fn over_route(&self, rx: Rx) -> impl Iterator<Item = &Pool> {

@@ -3,7 +3,7 @@
 use crate::{
     ids::{KindId, Rx, Wx},
     mean::Mean,
-    model::{failure_rate::FailureRate, latency::Latency},
+    model::{failure_rate::FailureRate, fates::Fates, latency::Latency},
 };
 
 /// One sort of action.
@@ -12,6 +12,7 @@ pub(crate) struct Kind {
     pub(crate) id: KindId,
     pub(crate) rx: Rx,
     pub(crate) failure_rate: FailureRate,
+    pub(crate) fates: Fates,
     pub(crate) latency: Latency,
     /// Workers that are given nothing of it: rising, each once.
     pub(crate) barred: Vec<Wx>,

@@ -8,6 +8,7 @@ pub(crate) mod busy;
 pub(crate) mod concurrency;
 pub(crate) mod failure_log;
 pub(crate) mod failure_rate;
+pub(crate) mod fates;
 pub(crate) mod health;
 pub(crate) mod kind;
 pub(crate) mod latency;

@@ -30,6 +30,10 @@ pub(crate) struct RetryHistory {
     pub(crate) last_streak: Option<u32>,
     /// It failed in one before that: see `rules/outage.rs`.
     pub(crate) fails_again: bool,
+    /// Whether it once rested in full: see `rules/rest.rs`.
+    pub(crate) has_rested: bool,
+    /// Until when its rest may go on that is cut short.
+    pub(crate) rests_until: Option<Moment>,
     /// Whether it has no attempt left and only waits for that.
     pub(crate) awaiting_verdict: bool,
     /// Whether it got lost and is tried alone.

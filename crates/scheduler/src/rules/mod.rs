@@ -1,7 +1,7 @@
 //! The rules, as functions of the state. From the bottom, where no module imports one of a later line:
 //!
 //! - `listing`, `eligible`, `accuse`, `slow`, `shun`: which workers have room, and which of them an action avoids
-//! - `spending`, `saving`, `phase`, `standing`, `topology`, `quarantine`: changes of one thing
+//! - `rest`, `spending`, `saving`, `phase`, `standing`, `topology`, `quarantine`: changes of one thing
 //! - `outage`, `damping`, `unfit`: what slows workers down, and takes them out
 //! - `assign`, `solo`, `hedge`, `place`, `submit`: where an action goes
 //! - `busy`, `annul`, `skill`, `dispatch`: what moves several of them
@@ -28,6 +28,7 @@ pub(crate) mod place;
 pub(crate) mod quarantine;
 pub(crate) mod quorum;
 pub(crate) mod resolve;
+pub(crate) mod rest;
 pub(crate) mod restore;
 pub(crate) mod saving;
 pub(crate) mod settle;

@@ -11,7 +11,7 @@ use crate::{
     moment::Moment,
     outcome::{Health, Reason},
     rng::doubled,
-    rules::{assign, eligible, phase, saving, shun, solo},
+    rules::{assign, eligible, phase, rest, saving, shun, solo},
     state::{Mutation, State},
     timers::Timer,
 };
@@ -75,6 +75,9 @@ pub(crate) fn place(state: &mut State, ax: Ax, failed: Option<(AttemptId, Wx)>) 
         }
         plan = spread(state, ax, plan);
     }
+    if let Plan::Rest { until } = &mut plan {
+        *until = rest::until(state, ax, *until);
+    }
     if let Some((attempt, wx)) = failed
         && let Some(worker) = state.workers.get(wx)
     {
@@ -133,8 +136,8 @@ fn may_be_down(state: &State, ax: Ax, first: Moment) -> bool {
     let Some(action) = state.actions.get(ax) else {
         return false;
     };
-    let works = state.over_pools(action.rx, |pool| usize::from(pool.bursts.worked_at > first));
-    action.history.as_deref().is_some_and(|history| !history.has_trapped) && works == 0
+    let works = state.has_worked_since(action.rx, first);
+    action.history.as_deref().is_some_and(|history| !history.has_trapped) && !works
 }
 
 /// As `place`, of an action that stands behind fresh work, or avoids workers, until then.
@@ -351,5 +354,8 @@ pub(crate) fn rested(state: &mut State, ax: Ax) {
         return state.fail(ax, Reason::Exhausted);
     }
     phase::leave(state, ax);
-    place(state, ax, None);
+    match rest::goes_on_until(state, ax) {
+        Some(until) => phase::rest(state, ax, until),
+        None => place(state, ax, None),
+    }
 }

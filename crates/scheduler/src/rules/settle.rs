@@ -5,7 +5,7 @@ use crate::{
     ids::{AttemptId, Ax, Px, Wx},
     model::accusation::Closed,
     outcome::{Outcome, Reason},
-    rules::{eligible, phase, shun, slow, verdict},
+    rules::{eligible, phase, rest, shun, slow, verdict},
     state::{Mutation, State},
     timers::Timer,
 };
@@ -56,11 +56,12 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
         Outcome::Done { .. } => state.tallies.done += 1,
         Outcome::Failed(_) => state.tallies.failed += 1,
     }
+    let closed = Closed { ax, id, kx };
     if let Some(history) = &action.history {
         shun::forget_shunned(state, ax, history);
+        rest::note_fate(state, closed, history.has_rested, outcome);
     }
     let accused = action.history.map_or(Vec::new(), |history| history.accused);
-    let closed = Closed { ax, id, kx };
     match outcome {
         _ if accused.is_empty() => {}
         Outcome::Done { .. } => verdict::convict(state, closed, by, &accused),

@@ -6,8 +6,8 @@ use crate::{
     ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
     mean::Mean,
     model::{
-        failure_rate::FailureRate, health::Standing, kind::Kind, latency::Latency, pool::Pool, quota_state::QuotaState,
-        worker::Worker,
+        failure_rate::FailureRate, fates::Fates, health::Standing, kind::Kind, latency::Latency, pool::Pool,
+        quota_state::QuotaState, worker::Worker,
     },
     quota::Quota,
     rules::standing,
@@ -55,6 +55,7 @@ pub(crate) fn define(state: &mut State, kind: KindId, pools: &[PoolId]) {
             id: kind,
             rx,
             failure_rate: FailureRate::default(),
+            fates: Fates::default(),
             latency: Latency::default(),
             barred: Vec::new(),
             took: Mean::default(),

@@ -5,6 +5,7 @@
 //! - `rules_*`: one test for each rule, named after it.
 //! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
 //! - `history` and `fate`: random pools and random failures from a seed.
+//! - `bad_work` and `failing_runs`: whole runs in which actions fail wherever they are tried, or nearly everything does.
 //! - `account`: what a history's workers have with such services.
 //! - `service` and `rules_quota`: services that count by clocks which are off, and buckets that must never be refused by one.
 //!   How they count is `sim::service`.
@@ -13,6 +14,7 @@
 //!   `world_services`: the same with quotas.
 
 mod account;
+mod bad_work;
 mod cost;
 mod failing_runs;
 mod fate;
@@ -31,6 +33,7 @@ mod rules_host;
 mod rules_poison;
 mod rules_quorum;
 mod rules_quota;
+mod rules_rest;
 mod rules_restore;
 mod rules_retry;
 mod rules_stop;
