@@ -24,6 +24,8 @@ struct Recorded {
     worker: String,
     /// More flags.
     flags: Vec<String>,
+    /// None: the player.
+    operation: Option<String>,
     tasks: Vec<String>,
 }
 
@@ -35,6 +37,7 @@ impl Recorded {
             folder,
             worker,
             flags: Vec::new(),
+            operation: None,
             tasks,
         }
     }
@@ -54,7 +57,7 @@ impl Recorded {
     /// The command line, with the journal.
     fn arguments(&self) -> Vec<String> {
         let journal = format!("--journal={}", self.journal());
-        let (operation, output) = (player(), self.output());
+        let (operation, output) = (self.operation.clone().unwrap_or_else(player), self.output());
         let run = [
             "run",
             &operation,
@@ -325,4 +328,25 @@ fn new_run_tells_of_an_earlier_one_that_was_stopped() {
     );
     let other = run("sleep 1").end().exits(0);
     assert!(!other.stderr.contains(told), "it has other arguments: {}", other.stderr);
+}
+
+/// The same component with a section more, so that its digest is another one.
+#[test]
+fn operation_that_has_changed_is_accepted_on_request() {
+    let mut run = Recorded::new(body::SLOW_ECHO, tasks(20));
+    let expected = run.expected();
+    let operation = run.folder.path("operation.wasm");
+    fs::copy(player(), &operation).unwrap();
+    run.operation = Some(operation.clone());
+    assert!(!cut_off(&run, &run.arguments(), 1, Signal::KILL));
+    let mut component = fs::read(&operation).unwrap();
+    // A custom section of four bytes: the length of its name, the name and its content.
+    component.extend([0, 4, 1, b'x', b'y', b'z']);
+    fs::write(&operation, component).unwrap();
+    let refused = run.resume().exits(2);
+    assert!(refused.stderr.contains("--accept-new-code"), "{}", refused.stderr);
+    host(["resume", "--accept-new-code", &run.journal()]).run().exits(0);
+    assert_eq!(without_times(&run.written()), expected);
+    let again = run.resume().exits(0);
+    assert!(again.stderr.contains("has finished"), "{}", again.stderr);
 }

@@ -173,6 +173,11 @@ impl OpenJournal {
         &self.progress
     }
 
+    /// From now on this is the operation that the run began with, by its SHA-256 in hexadecimal digits.
+    pub fn accept_operation(&mut self, sha256: String) {
+        self.info.operation_sha256 = sha256;
+    }
+
     /// Goes on with the run: what records the rest, what the run did before, and the run's time when that was recorded.
     ///
     /// # Errors

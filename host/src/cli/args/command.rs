@@ -10,7 +10,7 @@ use super::{
     explain::{Explain, QueryArgs},
     inspect::InspectArgs,
     new::NewArgs,
-    recorded::{DeadArgs, ExportArgs, RecordedRunArgs, ResultsArgs, RunsArgs},
+    recorded::{DeadArgs, ExportArgs, ResultsArgs, ResumeArgs, RunsArgs},
     run::{MapArgs, RunArgs},
     simulate::SimulateArgs,
     test::{HELP as TEST_HELP, TestArgs},
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// Run an operation: its tasks submit actions to workers
     Run(RunArgs),
     /// Go on with a run that was killed or stopped, from its journal
-    Resume(RecordedRunArgs),
+    Resume(ResumeArgs),
     /// Call a worker for each line of the input, without an operation
     Map(MapArgs),
     /// Test an operation with scripted workers, virtual time and golden logs

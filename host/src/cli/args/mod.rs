@@ -24,7 +24,7 @@ pub(crate) use self::{
     new::{Kind, Lang, NewArgs},
     project::ManifestFlags,
     recorded::{
-        DeadArgs, DeadCommand, ExportArgs, FileFormat, Keep, RecordedRunArgs, RemoveArgs, ResultsArgs, RunsArgs,
+        DeadArgs, DeadCommand, ExportArgs, FileFormat, Keep, RemoveArgs, ResultsArgs, ResumeArgs, RunsArgs,
         RunsCommand, Table,
     },
     run::{MapArgs, OnError, RunArgs},

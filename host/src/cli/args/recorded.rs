@@ -15,6 +15,17 @@ pub(crate) struct RecordedRunArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) run: RecordedRunArgs,
+    /// Go on although the operation's component is another one than before
+    ///
+    /// Tasks that had not ended and do something else than before fail; a planner that does ends the run.
+    #[arg(long)]
+    pub(crate) accept_new_code: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     #[command(subcommand)]
     pub(crate) what: Option<RunsCommand>,

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{
     cli::{
-        args::{Cli, Command, MapArgs, RecordedRunArgs, RunArgs},
+        args::{Cli, Command, MapArgs, ResumeArgs, RunArgs},
         console::{Failure, exit, print_stderr},
         plan::{for_map, for_run},
         process::{runtime, signals, with_hint},
@@ -40,16 +40,14 @@ fn wanted(args: &RunArgs) -> Option<Wanted<'_>> {
 }
 
 /// Goes on with a run that has a journal: by its own command line.
-pub(crate) fn resume(
-    args: &RecordedRunArgs,
-    quiet: bool,
-    verbose: u8,
-    stopped: &signals::Stopped,
-) -> Result<u8, Failure> {
-    let path = recording::find(args.run.as_deref())?;
+pub(crate) fn resume(args: &ResumeArgs, quiet: bool, verbose: u8, stopped: &signals::Stopped) -> Result<u8, Failure> {
+    let path = recording::find(args.run.run.as_deref())?;
     let Some(mut resumed) = Resumed::open(&path)? else {
         return Ok(exit::DONE);
     };
+    if args.accept_new_code {
+        resumed.accept_new_code();
+    }
     if !quiet {
         // It may be a foreign one: what it runs is seen first.
         print_stderr(&plain(&format!("resuming: {}", resumed.command_line())));

@@ -44,6 +44,8 @@ pub(crate) struct Resumed {
     path: PathBuf,
     id: RunId,
     started: Started,
+    /// Whether the operation may be another one.
+    accepts_new_code: bool,
 }
 
 /// The journal of a run that goes on.
@@ -79,7 +81,13 @@ impl Resumed {
             path,
             id,
             started,
+            accepts_new_code: false,
         }))
+    }
+
+    /// Has the run go on with its operation as it is now.
+    pub(crate) fn accept_new_code(&mut self) {
+        self.accepts_new_code = true;
     }
 
     /// The command line of the run, without the program.
@@ -113,13 +121,17 @@ impl Resumed {
     /// The operation or the input is another one, or the journal cannot be read.
     pub(crate) fn resume(self, plan: &mut Plan, operation: &RecordedOperation) -> Result<Recorder, Failure> {
         let Self {
-            journal,
+            mut journal,
             path,
             id,
             started,
+            accepts_new_code,
         } = self;
-        let info = journal.info();
         let digest = operation.digest.to_string();
+        if accepts_new_code {
+            journal.accept_operation(digest.clone());
+        }
+        let info = journal.info();
         if info.operation_sha256 != digest {
             return Err(
                 Failure::usage(format!("the operation `{}` has changed", operation.path.display()))
@@ -127,7 +139,10 @@ impl Resumed {
                         "its SHA-256 was {} when the run {id} began, and is {digest}",
                         info.operation_sha256
                     ))
-                    .hint("restore the component that the run began with, or start a new run"),
+                    .hint(
+                        "restore the component that the run began with; or go on with this one by --accept-new-code: tasks that do \
+                         something else than before fail",
+                    ),
             );
         }
         started.input.reopen(&mut plan.run.input, &path)?;
