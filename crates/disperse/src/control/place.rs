@@ -135,6 +135,9 @@ mod tests {
         for number in 0..FOLDERS_MAX + 5 {
             let path = temp.path().join(format!("{number:03}"));
             std::fs::create_dir(&path).unwrap();
+            if number == 1 {
+                std::fs::write(path.join("a.journal"), "").unwrap();
+            }
             let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64);
             std::fs::File::open(&path).unwrap().set_modified(time).unwrap();
         }
@@ -144,7 +147,6 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(busy.socket(&id)).unwrap();
         let time = SystemTime::UNIX_EPOCH;
         std::fs::File::open(&path).unwrap().set_modified(time).unwrap();
-        std::fs::write(temp.path().join("001/a.journal"), "").unwrap();
         forget_oldest(temp.path());
         let left = |number: usize| temp.path().join(format!("{number:03}")).exists();
         assert!(left(0), "a run goes on there");
