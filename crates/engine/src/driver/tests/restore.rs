@@ -208,14 +208,18 @@ fn without_quotas_nothing_is_recorded_or_waits() {
     assert!(!records.iter().flat_map(|(_, records)| records).any(is_other));
 }
 
-#[test]
-fn attempt_waits_until_its_units_are_reserved() {
-    let mut run = Set {
+/// A recorded run of one worker that draws from a bucket.
+fn with_quota(quota: Quota) -> Set {
+    Set {
         has_journal: true,
-        buckets: vec![bucket(Quota::Sliding { limit: 128, per: PER })],
+        buckets: vec![bucket(quota)],
         ..Set::pools(&[workers(&[9])])
     }
-    .run();
+}
+
+#[test]
+fn attempt_waits_until_its_units_are_reserved() {
+    let mut run = with_quota(Quota::Sliding { limit: 128, per: PER }).run();
     run.turn([handed("")]);
     run.keep();
     run.turn([asks_with(1, 1, idempotent())]);
@@ -231,12 +235,7 @@ fn attempt_waits_until_its_units_are_reserved() {
 
 #[test]
 fn order_to_stop_does_not_overtake_an_attempt_that_waits_for_its_quota() {
-    let mut run = Set {
-        has_journal: true,
-        buckets: vec![bucket(Quota::Sliding { limit: 10, per: PER })],
-        ..Set::pools(&[workers(&[9])])
-    }
-    .run();
+    let mut run = with_quota(Quota::Sliding { limit: 10, per: PER }).run();
     run.turn([handed("")]);
     run.keep();
     run.turn([asks_with(1, 1, idempotent())]);
@@ -261,11 +260,7 @@ fn quotas(run: &Run) -> Vec<QuotaReserved> {
 
 #[test]
 fn report_of_what_others_have_spent_holds_after_a_kill() {
-    let set = || Set {
-        has_journal: true,
-        buckets: vec![bucket(Quota::Fixed { limit: 64, per: PER })],
-        ..Set::pools(&[workers(&[9])])
-    };
+    let set = || with_quota(Quota::Fixed { limit: 64, per: PER });
     let mut run = set().run();
     run.turn([handed("")]);
     run.turn([asks_with(1, 1, idempotent())]);
