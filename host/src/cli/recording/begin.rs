@@ -59,11 +59,7 @@ pub(crate) fn begin(
             }
             Ok(None)
         }
-        Err(Unrecorded::Impossible(failure)) => Err(failure),
-        Err(Unrecorded::Failed(failure)) if matches!(wanted, Wanted::ByDefault) => {
-            Err(failure.hint("make room, or run without a journal: --no-journal"))
-        }
-        Err(Unrecorded::Failed(failure)) => Err(failure),
+        Err(Unrecorded::Impossible(failure) | Unrecorded::Failed(failure)) => Err(failure),
     }
 }
 
@@ -86,7 +82,7 @@ fn create(
         Wanted::ByDefault | Wanted::InFolder => {
             let folder = Folder::make().map_err(no_folder)?;
             if !plan.quiet {
-                earlier::tell(folder.path(), operation, &started.input);
+                earlier::tell(operation, &started.input);
             }
             folder.file(&id, JOURNAL)
         }
@@ -135,22 +131,23 @@ fn arguments() -> Result<Vec<String>, Unrecorded> {
     arguments.collect()
 }
 
+/// What to do if the disk has no room for a journal.
+const NO_ROOM: &str = "make room, or run without a journal: --no-journal";
+
 fn no_folder(error: io::Error) -> Unrecorded {
     let failure = Failure::machine("cannot create the folder of runs", &error);
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Unrecorded::Failed(failure),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Unrecorded::Failed(failure.hint(NO_ROOM)),
         _ => Unrecorded::Impossible(failure),
     }
 }
 
 fn not_created(error: JournalError) -> Unrecorded {
-    let place_is_unfit = matches!(
-        error,
-        JournalError::NetworkFileSystem { .. } | JournalError::Io { .. } | JournalError::Missing { .. }
-    );
-    if place_is_unfit {
-        Unrecorded::Impossible(unusable(error))
-    } else {
-        Unrecorded::Failed(unusable(error))
+    match &error {
+        JournalError::NetworkFileSystem { .. } | JournalError::Io { .. } | JournalError::Missing { .. } => {
+            Unrecorded::Impossible(unusable(error))
+        }
+        JournalError::DiskFull { .. } => Unrecorded::Failed(unusable(error).hint(NO_ROOM)),
+        _ => Unrecorded::Failed(unusable(error)),
     }
 }

@@ -2,34 +2,31 @@
 
 use std::path::Path;
 
-use disperse_journal::{JournalReader, RunInfo, Status};
+use disperse_journal::RunInfo;
 
-use super::{RecordedOperation, Started, find::journals, input};
-use crate::cli::console::print_stderr;
+use super::{RecordedOperation, RecordedRun, RecordedStatus, Started, input, resume_command};
+use crate::{cli::console::print_stderr, control::RunId};
 
 /// How many journals are examined, the newest ones. Arbitrary: each takes less than a millisecond.
 const EXAMINED: usize = 20;
 
 /// Prints how to go on with the newest run of this operation, if it has the same arguments and input and was stopped.
-pub(super) fn tell(folder: &Path, operation: &RecordedOperation, input: &input::Recorded) {
-    let journals = journals(folder).unwrap_or_default();
-    let mut infos = journals.iter().take(EXAMINED).filter_map(|(_, path)| {
-        let journal = JournalReader::open(path).ok()?;
-        let info = journal.info().ok()?;
-        is_the_same(&info, path, operation, input).then_some((info, journal, path))
+pub(super) fn tell(operation: &RecordedOperation, input: &input::Recorded) {
+    let runs = RecordedRun::all().unwrap_or_default();
+    let found = runs.iter().take(EXAMINED).find_map(|run| {
+        let state = run.state().ok()?;
+        is_the_same(&state.info, run.journal(), operation, input).then_some((run, state))
     });
-    let Some((info, journal, path)) = infos.next() else {
-        return;
-    };
-    let goes_on = !matches!(disperse_journal::holder(path), Ok(None));
-    if goes_on || !matches!(info.status, Status::Running | Status::Stopped) {
-        return;
+    let Some((run, state)) = found else { return };
+    let can_go_on = matches!(state.status, RecordedStatus::Interrupted | RecordedStatus::Stopped);
+    if let Some(id) = RunId::parse(&state.info.id).filter(|_| can_go_on) {
+        print_stderr(&format!(
+            "note: this run begins anew. The run {id} of the same operation was stopped after {} tasks and {} actions: go on with it by {}",
+            state.progress.task_ends,
+            state.progress.settled,
+            resume_command(&id, run.journal())
+        ));
     }
-    let Ok(progress) = journal.progress() else { return };
-    print_stderr(&format!(
-        "note: this run begins anew. The run {} of the same operation was stopped after {} tasks and {} actions: go on with it by disperse-host resume {}",
-        info.id, progress.task_ends, progress.settled, info.id
-    ));
 }
 
 fn is_the_same(info: &RunInfo, journal: &Path, operation: &RecordedOperation, input: &input::Recorded) -> bool {

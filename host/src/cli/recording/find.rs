@@ -69,7 +69,7 @@ pub(super) fn all() -> Result<Vec<(RunId, PathBuf)>, Failure> {
 }
 
 /// The journals in a folder, the newest first.
-pub(super) fn journals(folder: &Path) -> io::Result<Vec<(RunId, PathBuf)>> {
+fn journals(folder: &Path) -> io::Result<Vec<(RunId, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
